@@ -20,14 +20,14 @@ JSON = {"Content-Type": "application/json"}
 
 
 class ApiError(Exception):
-    """An answer other than success.
+    """An error answer.
 
     Parameters
     ----------
     status : int
         HTTP status.
     detail : str, optional
-        What is wrong and what to do.
+        Message that says what is wrong and what to do.
     headers : dict, optional
         Headers of the answer.
     **fields
@@ -78,12 +78,12 @@ def forbidden(detail: str = "You do not have permission to perform this action."
 
 
 def not_found(model: str = "record") -> ApiError:
-    """Return the answer to a request for something that is not there."""
+    """Return the answer to a request for something that does not exist."""
     return ApiError(404, f"No {model} matches the given query.")
 
 
 def response_to(error: Exception) -> Response:
-    """Return the answer to any exception; what is unexpected is logged, never shown."""
+    """Return the answer to any exception; unexpected errors are logged, never shown."""
     if isinstance(error, ApiError):
         return error.response()
     if isinstance(error, records.NotFound):

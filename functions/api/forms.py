@@ -1,7 +1,7 @@
-"""What forms and grids need to know of every resource, from the declarations alone.
+"""Descriptions of all resources for forms and grids, from the declarations alone.
 
 ``python -m functions.api.forms [FILE]`` writes ``site/app/generated/forms.json``; ``GET /forms``
-answers the same. What is not said has the default of `FormField` and `Form`: false, null, empty.
+answers the same. Absent entries have the defaults of `FormField` and `Form`: false, null, empty.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ ORDER_OF_ROLES = (
     *(Role.ANONYMOUS, Role.MEMBER, Role.MANAGER, Role.ADMINISTRATOR),
     *(Role.RIG, Role.WORKER),
 )
-"""Of the roles that may do something, the first is the least that a person needs."""
+"""Roles of people, the lowest first; then those of machines."""
 
 SPELT = {"id": "ID", "qc": "QC", "json": "JSON", "url": "URL", "eid": "eid", "fov": "FOV"}
-"""Words of labels that are not written as other words."""
+"""Spelling of special words in labels."""
 
 
 class FormField(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,22 +40,22 @@ class FormField(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes
     ----------
     name, label, type : str
-        As in the declaration; the label is for people.
+        Copied from the declaration; the label is for people.
     to : str
-        Kind of the record that it names, by ``by``: ``name`` (its key), ``id`` or ``url``.
+        Kind of the referenced record; ``by`` is the form: ``name`` (its key), ``id`` or ``url``.
     many, required, null, read_only : bool
-        ``null`` is true unless said.
+        ``null`` is true by default.
     default : any
-        Value of a new record, or with ``fills_in`` how it is worked out: ``me`` (the caller's
-        name), ``now`` or ``lab``.
+        Default value, or with ``fills_in`` its source: ``me`` (the caller's name), ``now`` or
+        ``lab``.
     maximum, minimum : number, optional
-        Of a number; ``length`` of a text.
+        Bounds of a number; ``length`` is for texts.
     earliest, latest : str
-        Days between which a date or a time is; ``ahead`` days from now at most.
+        First and last day of a date or a time; ``ahead`` is the most days from now.
     choices : list of str
-        Names, as they are shown and sent.
+        Names to show and to send.
     shape : str
-        Of JSON, see `functions.api.engine.declarations.Field`.
+        Shape of JSON, see `functions.api.engine.declarations.Field`.
     """
 
     name: str
@@ -84,24 +84,24 @@ class FormField(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Form(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One resource.
+    """The form of one resource.
 
     Attributes
     ----------
     path, kind, key : str
-        Of its routes, of its records, and the field whose value is a record's key.
+        Path of its routes, kind of its records, and the field with a record's key.
     label, singular : str
-        What people call the list and one of it.
+        Names of the list and of one record for people.
     title : str
-        Field by which a record is shown where another one names it.
+        Field that is shown for a record in references.
     model : str
-        What notes and signatures call its kind.
+        Name of its kind in notes and signatures.
     lab : str
-        Field through which its lab is found; empty if it belongs to all labs.
+        Field that leads to its lab; empty if it belongs to all labs.
     actions : dict of str to str
-        The least role of people for each action; ``anonymous`` stands for everybody.
+        The lowest role of people for each action; ``anonymous`` stands for everybody.
     many : bool
-        Whether POST takes a list too.
+        Whether POST accepts a list too.
     fields : list of FormField
     """
 
@@ -119,7 +119,7 @@ class Form(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Forms(msgspec.Struct, frozen=True):
-    """All forms, and what tells these declarations from others."""
+    """All forms, and a hash of their declarations."""
 
     hash: str
     resources: list[Form]
@@ -155,21 +155,21 @@ def form_of(resource: Resource) -> Form:
 
 
 def least_role(resource: Resource, action: str) -> str:
-    """Return the least role of people who may do something; empty if only machines or nobody."""
+    """Return the lowest role of people for an action; empty if only machines or nobody may."""
     rule = rule_of(resource, action)
     people = policy.MEMBERS | {Role.ANONYMOUS}
     return next((str(role) for role in ORDER_OF_ROLES if role in rule.roles & people), "")
 
 
 def title_of(resource: Resource) -> str:
-    """Return the field that stands for a record where it is named."""
+    """Return the field that is shown for a record in references."""
     if resource.key != "id":
         return resource.key
     return next((name for name in ("name", "title", "subject") if name in resource.fields), "id")
 
 
 def label_of(name: str) -> str:
-    """Return what people call a field, a list or a kind: its name in words."""
+    """Return the label of a field, a list or a kind: its name in words."""
     words = [SPELT.get(word, word) for word in name.replace("-", "_").split("_") if word]
     label = " ".join(words)
     return label[:1].upper() + label[1:]
@@ -209,17 +209,17 @@ def field_of(name: str, spec: Field) -> FormField:
 
 
 def pattern_of(spec: Field) -> str:
-    """Return the pattern of a text as browsers read it (``pattern`` of an input)."""
+    """Return the pattern of a text in the syntax of browsers (``pattern`` of an input)."""
     pattern = spec.pattern
     if not pattern and isinstance(spec.check, partial) and spec.check.func is names.check:
         kind = names.KINDS.get(spec.check.args[0])
         pattern = kind.pattern if kind else ""
-    # Browsers know letters of all scripts by another name, and want hyphens of a set escaped.
+    # Browsers have another name for letters of all scripts, and need escaped hyphens in sets.
     return "" if pattern == ".+" else pattern.replace(r"\w", r"\p{L}\p{N}_").replace("-]", r"\-]")
 
 
 def text(found: Forms) -> bytes:
-    """Return the file of some forms."""
+    """Return the content of the file of forms."""
     return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
 
 

@@ -1,4 +1,4 @@
-"""Generations of animals and of litters' pups, from the pedigree that the records tell."""
+"""Generations of animals and of litters' pups, from the recorded pedigree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BACKCROSS, INTERCROSS = "backcross", "intercross"
 SCHEMES = {BACKCROSS: BACKCROSS, INTERCROSS: INTERCROSS}
-"""How a line's generations are counted: with crosses back to its strain, or only within it."""
+"""Schemes of counting a line's generations: with backcrosses to its strain, or only within it."""
 
 Row = Mapping[str, Any]
 
@@ -23,19 +23,19 @@ Row = Mapping[str, Any]
 def of_animal(subject: Row, call: Call) -> str | None:
     """Return the generation of an animal, such as N4F2.
 
-    Of the strain are animals whose strain is the line's, and which are not of the line.
+    An animal belongs to the strain if its strain is the line's and it is not of the line itself.
 
     Returns
     -------
     str or None
-        None where the line has no scheme, and for founders: their parents are not known.
+        None if the line has no scheme, and for founders, whose parents are unknown.
     """
     from shared.science.colony.pedigree import CircularPedigree, generation
 
     line = catalog.table("line").get(subject.get("line") or "") or {}
     if not line.get("generation_scheme"):
         return None
-    # Relatives share ancestors, which one request reads once.
+    # Relatives share ancestors; one request reads each once.
     ancestry: _Ancestry = call.once(f"ancestry in {line['name']}", _Ancestry)
     _read(ancestry, subject, line)
     try:
@@ -62,7 +62,7 @@ class _Ancestry:
 
 
 def _read(ancestry: _Ancestry, subject: Row, line: Row) -> None:
-    """Read an animal's ancestors, up to those that are not of the line."""
+    """Read an animal's ancestors up to those outside of the line."""
     from shared.science.colony.pedigree import Family
 
     is_backcrossed = line["generation_scheme"] == BACKCROSS

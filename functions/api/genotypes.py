@@ -1,4 +1,4 @@
-"""Genotypes of animals from their records: what the arithmetic of genotypes is asked with."""
+"""Genotypes of animals, computed from their records."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Row = Mapping[str, Any]
 
 
 class Genetics(msgspec.Struct, frozen=True):
-    """What a line says of the genotypes of its animals.
+    """The rules and alleles of a line.
 
     Attributes
     ----------
     rules : tuple of rows
         Zygosity rules in their order.
     alleles : tuple of str
-        Those of the line that are on no sex chromosome; parents foretell them.
+        Alleles of the line on no sex chromosome; the parents predict them.
     """
 
     rules: tuple[Row, ...] = ()
@@ -29,7 +29,7 @@ class Genetics(msgspec.Struct, frozen=True):
 
 
 def of_line(line: str | None, extra: Sequence[Row] = (), without: str = "") -> Genetics:
-    """Return the genetics of a line, with rules that it is to have and without one of its own."""
+    """Return the genetics of a line, with proposed rules and without a given one."""
     stored_line = catalog.table("line").get(line or "")
     if stored_line is None:
         return Genetics()
@@ -45,7 +45,7 @@ def of_line(line: str | None, extra: Sequence[Row] = (), without: str = "") -> G
 
 
 def parents(subject: Row) -> tuple[str | None, list[str]]:
-    """Return the father of an animal and who may be its mother, from its litter's pair."""
+    """Return the father and the possible mothers of an animal, from its litter's pair."""
     litter = catalog.table("litter").get(subject.get("litter") or "") or {}
     pair = catalog.table("breeding-pair").get(litter.get("breeding_pair") or "") or {}
     mothers = [str(pair[name]) for name in ("mother1", "mother2") if pair.get(name)]
@@ -53,19 +53,19 @@ def parents(subject: Row) -> tuple[str | None, list[str]]:
 
 
 def worked_out(subject: Row, genetics: Genetics, at: str) -> list[dict[str, Any]]:
-    """Return the zygosities of an animal: those given by hand, by rules, and by its parents.
+    """Return the zygosities of an animal: entered by hand, from rules, and from its parents.
 
-    What somebody gave by hand stays. What the rules cannot tell for want of a test is only there
-    if every pup of the parents must have it.
+    Zygosities entered by hand stay. If a test is missing for the rules, a zygosity is included
+    only if every pup of the parents must have it.
 
     Parameters
     ----------
     subject : mapping
         Its row.
     genetics : Genetics
-        Of its line.
+        Genetics of its line.
     at : str
-        The moment, for what is new.
+        The moment of new zygosities.
     """
     from shared.science.colony.genotype import Zygosity, ZygosityRule, from_tests
 
@@ -124,7 +124,7 @@ def _said(allele: str, zygosity: int, by: str, rule: str | None, at: str) -> dic
 
 
 def _as_before(found: list[dict[str, Any]], before: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return zygosities with the time of those that were known already."""
+    """Return zygosities; those known before keep their time."""
 
     def same(one: Row, other: Row) -> bool:
         names = ("allele", "zygosity", "by", "rule")

@@ -1,4 +1,4 @@
-"""`shared.access.policy` asked for one request; what it refuses becomes a 403 that says who may.
+"""Checks of `shared.access.policy` for one request; a refusal becomes a 403 that names who may.
 
 The engine adds the rules of the resources at start; a route without a rule is refused.
 """
@@ -31,7 +31,7 @@ def add(path: str, method: str, rule: Rule) -> None:
 
 
 def check(path: str, method: str, who: Caller, *, asks: bool = False) -> Rule:
-    """Refuse a caller who may not use a route at all; anonymous ones are asked (401) if told to.
+    """Refuse a caller who may not use a route; some routes ask anonymous callers to sign in (401).
 
     Returns
     -------
@@ -53,12 +53,12 @@ def check(path: str, method: str, who: Caller, *, asks: bool = False) -> Rule:
 
 
 def require(decision: Decision) -> None:
-    """Refuse what was decided against.
+    """Refuse the request if the decision is negative.
 
     Raises
     ------
     ApiError
-        403 that says who may.
+        403 that names who may.
     """
     if not decision:
         raise forbidden(decision.message)
@@ -78,7 +78,7 @@ def check_lab(who: Caller, lab: str | None) -> None:
 def check_fields(
     call: Call, resource: Resource, old: Mapping[str, Any] | None, new: Mapping[str, Any]
 ) -> None:
-    """Refuse values of fields that the caller may not give.
+    """Refuse values of fields that the caller may not set.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def check_fields(
     old : mapping, optional
         The stored record; None if it is new.
     new : mapping
-        Fields as sent and read.
+        Fields as sent and parsed.
 
     Raises
     ------
@@ -113,26 +113,26 @@ def released() -> set[str]:
 
 
 def protecting() -> set[str]:
-    """Return the tags that keep their datasets from being overwritten or deleted."""
+    """Return the tags that protect their datasets from being overwritten or deleted."""
     return protected_tags()
 
 
 def check_permit(
     call: Call, resource: Resource, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
 ) -> None:
-    """Refuse what a resource does not permit the caller (`Resource.permit`).
+    """Refuse a write that a resource does not permit the caller (`Resource.permit`).
 
     Parameters
     ----------
     call : Call
     resource : Resource
     old, new : mapping, optional
-        The record as it is and as it is to be; None if it is not there.
+        The stored and the new version of the record; None if it does not exist.
 
     Raises
     ------
     ApiError
-        403 that says who may.
+        403 that names who may.
     """
     if resource.permit:
         resource.permit(dict(old) if old else None, dict(new) if new else None, call)

@@ -1,4 +1,4 @@
-"""The body of ``/register-file``, read: what its files belong to, which datasets they become."""
+"""Parse the body of ``/register-file``: the owner of its files, and the datasets they become."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from shared.records.where import Where
 
 
 class FileOwner(msgspec.Struct, frozen=True):
-    """What files belong to.
+    """The owner of files.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class FileOwner(msgspec.Struct, frozen=True):
     collection : str
         Folder named by the path, before those in the file names.
     folder : str or None
-        For an aggregate, where its files are below their repository.
+        For an aggregate, the folder of its files below the repository.
     lab : str or None
     session_folder : str
         The session's folder, empty for an aggregate.
@@ -72,7 +72,7 @@ def read_request(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def items_of(body: Mapping[str, Any], name: str) -> list[Any]:
-    """Return a list that may be sent as text with commas."""
+    """Return a list, which may be sent as text with commas."""
     value = body.get(name)
     if value is None or value == "":
         return []
@@ -90,7 +90,7 @@ def flag_of(body: Mapping[str, Any], name: str, default: bool) -> bool:
 
 
 def _each(body: Mapping[str, Any], name: str, n: int) -> list[Any]:
-    """Return one value per file; a single one is for all."""
+    """Return one value per file; a single value is for all files."""
     values = items_of(body, name)
     if len(values) == 1 and n > 1:
         values = values * n
@@ -100,12 +100,12 @@ def _each(body: Mapping[str, Any], name: str, n: int) -> list[Any]:
 
 
 def target_of(body: Mapping[str, Any], call: Call) -> FileOwner:
-    """Return what the files of a body belong to.
+    """Return the owner of the files of a body.
 
     Raises
     ------
     ApiError
-        400 if the path is not one, or there is no such session or record; 409 if several labs
+        400 if the path is invalid, or if the session or record does not exist; 409 if several labs
         have one.
     """
     path = str(body.get("path") or "").strip("/")
@@ -150,7 +150,7 @@ def place_of(target: FileOwner, filename: str) -> str:
     Raises
     ------
     ApiError
-        400 if it is not of the ONE convention.
+        400 if it does not follow the ONE convention.
     """
     path = "/".join(part for part in (target.collection, filename.strip("/")) if part)
     folders = path.rpartition("/")[0]
@@ -166,7 +166,7 @@ def place_of(target: FileOwner, filename: str) -> str:
 
 
 def author_of(body: Mapping[str, Any], call: Call) -> str:
-    """Return who made the files; that the caller registered them is in the audit trail."""
+    """Return the author of the files; the audit trail has the caller who registered them."""
     author = str(body.get("created_by") or call.who.username)
     if catalog.table("user").get(author) is None:
         raise refuse(f"created_by: There is no user {author!r}.")
@@ -211,9 +211,9 @@ def datasets_in(
 
 
 def _records(body: Mapping[str, Any], target: FileOwner) -> list[tuple[str, bool | None]]:
-    """Return the repositories that files are on or will be, each with whether they are there.
+    """Return the repositories of the files, each with whether the files are there already.
 
-    Nobody is believed that the own store has a file: it says so itself once an upload has come.
+    The own store has a file only after an upload, whatever the client says.
 
     Raises
     ------
@@ -233,7 +233,7 @@ def _records(body: Mapping[str, Any], target: FileOwner) -> list[tuple[str, bool
         for name in laboratory.get("repositories") or [OWN]:
             personal = (registered.get(name) or {}).get("globus_is_personal")
             if not (server_only and personal):
-                wanted[name] = server_only and name != OWN  # there only by upload
+                wanted[name] = server_only and name != OWN  # only an upload puts files there
     named = body.get("name") or body.get("repository")
     if not named and body.get("hostname"):
         named = next(
@@ -246,13 +246,13 @@ def _records(body: Mapping[str, Any], target: FileOwner) -> list[tuple[str, bool
             raise refuse(f"name: There is no data repository {named!r}.")
         wanted[str(named)] = named != OWN
     if not named and exists and not server_only:
-        # Nobody said where the files are: not known to be there, nor known to be absent.
+        # The client did not say where the files are, so their existence is unknown.
         return [(name, None) for name in wanted]
     return [(name, claimed and exists) for name, claimed in wanted.items()]
 
 
 def _type_of(name: str) -> str:
-    """Return the dataset type of a file: the convention's, else one that was added here."""
+    """Return the dataset type of a file: the convention's, else one of this installation."""
     from shared.alf.dataset_types import DatasetType, match_dataset_type
     from shared.alf.errors import ALFError
 
@@ -271,7 +271,7 @@ def _type_of(name: str) -> str:
 
 
 def _format_of(name: str) -> str:
-    """Return the data format of a file: the convention's, else one that was added here."""
+    """Return the data format of a file: the convention's, else one of this installation."""
     from shared.alf.dataset_types import data_format
     from shared.alf.errors import ALFError
 

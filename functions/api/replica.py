@@ -1,8 +1,8 @@
-"""What of the labs' records a device keeps a copy of, and how it is told of them.
+"""The replica: the labs' records that a device copies, and the form in which it gets them.
 
-A device holds the living colony of its user's labs and the lists that all labs share. What data
-consist of (datasets, tasks, insertions, …) is looked up when it is shown. Who may see a row is
-decided where lists decide it (`visible_to`); the rest is a choice of what is worth holding.
+A device holds the living colony of its user's labs and the lists that all labs share. Records
+about data (datasets, tasks, insertions, …) are fetched when they are shown. `visible_to` decides
+who may see a row, as for lists; the rest is a choice of what is worth holding.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ NOT_HELD = frozenset(
         *("probe-model", "signature", "webhook"),
     }
 )
-"""Kinds of record that are about data rather than about the colony and its notebook."""
+"""Kinds of record about data rather than about the colony and its notebook."""
 
 
 class HeldFor(msgspec.Struct, frozen=True):
-    """How far back records are held, by a date or time of theirs; without one they are held."""
+    """How far back records are held, by a date or time field; records without it are held."""
 
     field: str
     days: int
@@ -57,7 +57,7 @@ WINDOWS = {
 
 
 class HeldRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A record as it is now; without a row it is not in the replica any more.
+    """The present version of a record; without a row it is no longer in the replica.
 
     ``closed`` says that the caller may not change it.
     """
@@ -70,20 +70,20 @@ class HeldRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class HeldBlock(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Rows of a kind, by columns; fields that none of them has are left out.
+    """Rows of a kind as columns; fields without any value are left out.
 
     Attributes
     ----------
     kind : str
     key : str
-        Field whose values are the keys; it is no column.
+        Field whose values are the keys; it is not among the columns.
     keys, versions : list
         One for each row.
     fields : list of str
     columns : list of list
         Values of each field, one for each row.
     closed : list of int
-        Places of the rows that the caller may not change; left out if there are none.
+        Indices of the rows that the caller may not change; left out if there are none.
     """
 
     kind: str
@@ -96,13 +96,13 @@ class HeldBlock(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Scope:
-    """What one caller's replica holds.
+    """The content of one caller's replica.
 
     Parameters
     ----------
     call : Call
     kinds : sequence of str, optional
-        Only these.
+        Kinds to include; all by default.
     """
 
     def __init__(self, call: Call, kinds: Sequence[str] = ()) -> None:
@@ -119,12 +119,12 @@ class Scope:
 
     @cached_property
     def today(self) -> dt.date:
-        """The day of the request, from which windows are counted."""
+        """The day of the request, from which the held periods are counted."""
         return moment.now().date()
 
     @cached_property
     def _parts(self) -> dict[str, list[str]]:
-        """Kinds whose records are found through a record of another kind, by that kind."""
+        """Kinds whose lab is found through another kind, by that kind."""
         kinds: dict[str, list[str]] = {}
         for kind in self.kinds:
             resource = KINDS[kind]
@@ -139,14 +139,14 @@ class Scope:
         return frozenset(rows.values("name") & set(self.call.who.labs))
 
     def is_closed(self, kind: str, row: Row) -> bool:
-        """Return whether the caller may not change a record: what its own route would say."""
+        """Return whether the caller may not change a record, as its own route decides."""
         resource = KINDS[kind]
         if not self.closed_labs or not resource.lab or resource.own:
             return False
         return not may_write_record(self.call.who, standing_of(resource, row))
 
     def wheres(self, kind: str) -> list[Where]:
-        """Return the conditions on what the replica holds of a kind."""
+        """Return the conditions on the held records of a kind."""
         if kind not in self._wheres:
             resource = KINDS[kind]
             self._wheres[kind] = [
@@ -175,10 +175,10 @@ class Scope:
         return [Either(value=[lasting, Where(window.field, "gte", first)])]
 
     def page(self, kind: str, after: str, limit: int) -> tuple[list[Row], bool]:
-        """Return rows of a kind whose keys come after one, and whether there are more.
+        """Return rows of a kind with keys after a given one, and whether there are more.
 
-        By key, so that what is deleted between two pages does not move the others. They come in
-        the order of their times, which makes them small when compressed.
+        Pages go by key, so that a deletion between two pages does not move the other rows. The
+        rows of a page are in order of time, which compresses well.
         """
         key = KINDS[kind].key
         wheres = [*self.wheres(kind), *([Where(key, "gt", after)] if after else [])]
@@ -193,7 +193,7 @@ class Scope:
         return all(test(row) for test in self._tests[kind])
 
     def now(self, kind: str, key: str, version: int) -> HeldRow:
-        """Return how the replica is to have a record that was changed."""
+        """Return the new state of a changed record in the replica."""
         row = catalog.table(kind).get(key)
         if row is not None:
             version = int(row["_version"])
@@ -203,20 +203,20 @@ class Scope:
         return HeldRow(kind, key, version, self.shown(kind, row), self.is_closed(kind, row))
 
     def shown(self, kind: str, row: Row) -> Body:
-        """Return a row as the replica has it: its declared fields, as lists show them."""
+        """Return a row in the replica's form: its declared fields, as lists show them."""
         resource = KINDS[kind]
         fields = {name: spec for name, spec in resource.fields.items() if not spec.hidden}
         values = {name: self._value(spec, row.get(name)) for name, spec in fields.items()}
         return {"id": row.get("id"), **values}
 
     def _value(self, spec: Field, value: Any) -> Any:
-        """Return a value as lists show it, but keys as they are: they tell namesakes apart."""
+        """Return a value as lists show it, but keep keys: they distinguish namesakes."""
         if spec.type == "ref" and spec.by == "name":
             return list(value or []) if spec.many else value
         return show_values.show_value(spec, value, self.call)
 
     def block(self, kind: str, rows: Sequence[Row]) -> HeldBlock:
-        """Return rows as columns, oldest first where they have a time."""
+        """Return rows as columns, oldest first if they have a time."""
         resource, window = KINDS[kind], WINDOWS.get(kind)
         if window:
             rows = sorted(rows, key=lambda row: str(row.get(window.field) or ""))
@@ -241,18 +241,18 @@ class Scope:
         )
 
     def following(self, kind: str, key: str, before: Row | None) -> Iterator[HeldRow]:
-        """Yield what comes or goes with a record whose lab, or place in the replica, changes.
+        """Yield the records that enter or leave the replica with a record.
 
         Parameters
         ----------
         kind, key : str
-            Which record.
+            The record whose lab, or place in the replica, changes.
         before : mapping, optional
-            The row that the device may have; None if that is not known.
+            The row that the device may have; None if unknown.
         """
         parts = self._parts.get(kind)
         now = catalog.table(kind).get(key) if parts else None
-        if not parts or now is None:  # of a deleted record, they were deleted themselves
+        if not parts or now is None:  # parts of a deleted record were deleted themselves
             return
         stays = before is not None and self.has(kind, before) == self.has(kind, now)
         if stays and (not self.closed_labs or _answers(before) == _answers(now)):
@@ -266,5 +266,5 @@ class Scope:
 
 
 def _answers(row: Row | None) -> Any:
-    """Return who answers for an animal, by which its records are closed to others."""
+    """Return the responsible user of an animal, on whom the rights to its records depend."""
     return (row or {}).get("responsible_user")

@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 LONGEST = 3_660
-"""Days of one report."""
+"""Most days of one report."""
 
 TRAINED = 5
-"""Days a week that a restricted animal is to be trained (Alyx's training view marks fewer)."""
+"""Fewest days of training a week for a restricted animal (Alyx's training view marks fewer)."""
 
 WILD = "C57"
-"""Lines whose names have it are not transgenic, as in Alyx's annual return."""
+"""Part of the names of lines that are not transgenic, as in Alyx's annual return."""
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""Beginnings of texts that spreadsheets take for formulas (OWASP, CSV injection)."""
+"""First characters of texts that spreadsheets read as formulas (OWASP, CSV injection)."""
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a report is about: a lab, from a first to a last day, seen from today."""
+    """The question of a report: a lab, the first and the last day, and today."""
 
     lab: str
     first: dt.date
@@ -46,7 +46,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class ReportTable(msgspec.Struct, frozen=True):
-    """The rows of a report, its columns in their order, and what is said beside them."""
+    """The rows of a report, its columns in order, and a summary."""
 
     columns: tuple[str, ...]
     rows: list[dict[str, Any]]
@@ -62,7 +62,7 @@ def _table(
 
 
 def usual(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
-    """Return the days that a report covers unless others are asked for."""
+    """Return the days that a report covers by default."""
     if name == "week":
         first = today - dt.timedelta(days=today.weekday())
         return first, first + dt.timedelta(days=6)
@@ -72,7 +72,7 @@ def usual(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
 
 
 def as_csv(report: ReportTable) -> str:
-    """Return the rows as CSV; no cell is taken for a formula by a spreadsheet."""
+    """Return the rows as CSV; spreadsheets read no cell as a formula."""
     made = io.StringIO()
     lines = csv.writer(made, lineterminator="\r\n")
     lines.writerow(report.columns)
@@ -136,9 +136,9 @@ _OF_STATUS = (
 
 
 def week(call: Call, asked: Asked) -> ReportTable:
-    """Return on which days of a week each restricted animal was trained.
+    """Return the training days of a week for each restricted animal.
 
-    The week is that of the first day; an animal trained on fewer than `TRAINED` days is ``few``.
+    It is the week of the first day; an animal trained on fewer than `TRAINED` days is ``few``.
     """
     monday = asked.first - dt.timedelta(days=asked.first.weekday())
     days = [monday + dt.timedelta(days=n) for n in range(7)]
@@ -177,7 +177,7 @@ def week(call: Call, asked: Asked) -> ReportTable:
 
 
 def todo(call: Call, asked: Asked) -> ReportTable:
-    """Return what is to be done with animals: wean, genotype, cull, reduce."""
+    """Return the tasks due for animals: wean, genotype, cull, reduce."""
     rows: list[dict[str, Any]] = []
 
     def add(task: str, row: Row, since: str | None) -> None:
@@ -212,8 +212,8 @@ def year(call: Call, asked: Asked) -> ReportTable:
     """Return the lists of the annual return, each with its count and its share of males.
 
     An animal counts if it lived on one of the days. *Used* is any surgery of the period;
-    *killed*, *genotyped* and the severities are of the period, too. What is missing for the
-    return is named: animals without a sex, dead ones without a severity or without a cull.
+    *killed*, *genotyped* and the severities are of the period, too. Missing data are listed:
+    animals without a sex, dead ones without a severity or without a cull.
     """
     first, last = asked.first.isoformat(), asked.last.isoformat()
     rows = [

@@ -1,4 +1,4 @@
-"""Cages, what is in them, and which animal stays where."""
+"""Cages, their equipment, and the stays of animals in them."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def _prepare_stay(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _settle(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Keep an animal in one cage at a time; its ``cage`` says in which."""
+    """Keep an animal in one cage at a time; its field ``cage`` names it."""
     for nickname in sorted({str(version["subject"]) for version in (before, after) if version}):
         subject = plan.get("subject", nickname)
         if subject is None:
-            continue  # it is deleted, and its stays go with it
+            continue  # deleted, and its stays with it
         if after is not None and after["subject"] == nickname and not after.get("end"):
             _leave_others(plan, after)
             if before is None or before["cage"] != after["cage"]:
@@ -79,7 +79,7 @@ def _settle(plan: Plan, before: Body | None, after: Body | None, call: Call) -> 
         if still:
             name = _name(plan, still[0])
         elif subject.get("death_date") or subject.get("cage") not in _left(plan, before, after):
-            continue  # where it died is kept, and what somebody wrote
+            continue  # keep the cage where it died, and one entered by hand
         else:
             name = None
         plan.change(KINDS["subject"], nickname, replacing(cage=name))
@@ -98,7 +98,7 @@ _OPEN = Where("end", "isnull", True)
 
 
 def _leave_others(plan: Plan, stay: Body) -> None:
-    """End what other stay an animal is in, when it comes into a cage."""
+    """End the other open stay of an animal that comes into a cage."""
     for other in plan.select("stay", [Where("subject", "exact", stay["subject"]), _OPEN]):
         if other["id"] == stay["id"]:
             continue
@@ -112,7 +112,7 @@ def _leave_others(plan: Plan, stay: Body) -> None:
 
 
 def _ask(plan: Plan, stay: Body) -> None:
-    """Refuse what is seldom meant, until the client confirms it."""
+    """Refuse an unusual stay until the client confirms it."""
     if plan.call.is_import or plan.record(KINDS["stay"], stay["id"]).given.get("confirmed"):
         return
     cage = plan.get("cage", stay["cage"]) or {}
@@ -128,7 +128,7 @@ def _ask(plan: Plan, stay: Body) -> None:
 
 
 def _are_mixed(plan: Plan, names: set[str]) -> bool:
-    """Return whether grown animals of both sexes are there that are not one breeding pair."""
+    """Return whether there are grown animals of both sexes other than one breeding pair."""
     rows = [animal for animal in (plan.get("subject", name) for name in names) if animal]
     grown = [animal for animal in rows if animal.get("wean_date") or not animal.get("litter")]
     if {"M", "F"} - {animal.get("sex") for animal in grown}:

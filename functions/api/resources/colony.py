@@ -43,17 +43,17 @@ if TYPE_CHECKING:
 EVENTS = {"plug": "plug", "birth": "birth", "separation": "separation"}
 
 WEAN_AGE = 21
-"""Days from birth to weaning where neither line nor lab says (The Jackson Laboratory's usual)."""
+"""Default days from birth to weaning (The Jackson Laboratory's usual)."""
 
 SOON = dt.timedelta(days=28)
-"""How far a birth may be outside its pair's time before it looks like a slip."""
+"""Most time between a birth and its pair's time that needs no confirmation."""
 
 MAX_PUPS = 100
-"""Pups of one litter; more than four times the largest of mice."""
+"""Most pups of one litter; more than four times the largest litter of mice."""
 
 
 def _nickname(value: str) -> None:
-    """Refuse a nickname from which no automatic names can be made."""
+    """Refuse a nickname that cannot be the beginning of automatic names."""
     names.check("subject", f"{value}_0001")
 
 
@@ -63,7 +63,7 @@ def _named(value: str) -> None:
 
 
 def _parent(body: Body, name: str, sex: str, old: Body | None) -> None:
-    """Refuse a parent of the other sex, one that is dead, and one of another lab."""
+    """Refuse a parent of the wrong sex, a dead one, and one of another lab."""
     nickname = body.get(name)
     if not nickname or (old and old.get(name) == nickname):
         return
@@ -99,7 +99,7 @@ def parents(row: Row) -> list[str]:
 
 
 def _pair_warnings(row: Row, call: Call) -> list[str]:
-    """Say what looks like a slip, but may be meant."""
+    """Refuse unusual values until the client confirms them."""
     if row.get("end_date"):
         return []
     still = Where("end_date", "isnull", True)
@@ -192,7 +192,7 @@ def end_with_death(plan: Plan, before: Body | None, after: Body | None, call: Ca
 
 
 def _follow_litter(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Let pups have the birth date of their litter, where it is changed."""
+    """Update the birth date of pups when that of their litter changes."""
     if before is None or after is None or before.get("birth_date") == after.get("birth_date"):
         return
     for pup in plan.select("subject", [Where("litter", "exact", after["name"])]):
@@ -202,10 +202,10 @@ def _follow_litter(plan: Plan, before: Body | None, after: Body | None, call: Ca
 
 
 def inherit(body: Body, old: Body | None) -> Body:
-    """Return an animal with what it has of its litter, its line and its parents, where empty.
+    """Fill in the empty fields of an animal from its litter, its line and its parents.
 
-    Line and birth date are the litter's; species, strain and source the line's, else the
-    father's, else a mother's.
+    Line and birth date come from the litter; species, strain and source from the line, else from
+    the father, else from a mother.
     """
     if old is not None and all(old.get(n) == body.get(n) for n in ("litter", "line")):
         return body
@@ -222,7 +222,7 @@ def inherit(body: Body, old: Body | None) -> Body:
 
 
 def _house_parents(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Move the parents of a pair into its cage, where it is given one."""
+    """Move the parents of a pair into its cage when the pair gets one."""
     if after is None or not after.get("cage") or (before or {}).get("cage") == after["cage"]:
         return
     lab = lab_of_line(after["line"])
@@ -237,7 +237,7 @@ def _house_parents(plan: Plan, before: Body | None, after: Body | None, call: Ca
 
 
 def lines_lab(path: str) -> dict[str, Any]:
-    """Return the filter by the lab of a line that records name."""
+    """Return the filter by the lab of the line that records name."""
     return {"lab": f"{path}__lab__iexact"}
 
 

@@ -57,21 +57,21 @@ def _prepare_cull(body: Body, old: Body | None, call: Call) -> Body:
 
 
 ENDED = {"water-restriction": "end_time", "stay": "end", "breeding-pair": "end_date"}
-"""Kinds of record that end with an animal's life, and the field that says when."""
+"""Kinds of record that end with an animal's life, and their field for the end."""
 
 
 def _die(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Let an animal die by its cull; what ends with it is noted, so that it can be taken back."""
+    """Record an animal's death by its cull, and note what ends, so that it can be undone."""
     cull = after or before or {}
     subject = plan.get("subject", cull["subject"])
     if subject is None:
-        return  # it is deleted, and its cull goes with it
+        return  # deleted, and its cull with it
     if after is None:
         _take_back(plan, cull, subject)
         return
     if before and all(before.get(n) == after.get(n) for n in ("date", "severity")):
         return
-    is_new = before is None and not after.get("ended")  # one that is put back knows what it ended
+    is_new = before is None and not after.get("ended")  # a restored cull has the note
     noted = {"subject": _of_life(subject), **_going_on(plan, subject)} if is_new else None
     died = replacing(
         death_date=after["date"], actual_severity=after["severity"], to_be_culled=False
@@ -92,7 +92,7 @@ def _of_life(subject: Row) -> Body:
 
 
 def _going_on(plan: Plan, subject: Row) -> dict[str, list[str]]:
-    """Return the keys of what an animal is in, by kind."""
+    """Return the keys of an animal's open records, by kind."""
     mine = [Where("subject", "exact", subject["nickname"])]
     ongoing = {
         kind: [
@@ -116,9 +116,9 @@ def _end(plan: Plan, kind: str, key: str) -> str | None:
 
 
 def _take_back(plan: Plan, cull: Body, subject: Body) -> None:
-    """Let an animal live again: what ended by its cull, and is as it ended, goes on.
+    """Undo an animal's death: reopen what its cull ended, if unchanged since.
 
-    A pair whose other parent is dead by now does not; it waits for that one's cull to be deleted.
+    A pair with another dead parent stays ended until that parent's cull is deleted.
     """
     noted = cull.get("ended") or {}
     life = noted.get("subject") or {"death_date": None}
@@ -126,7 +126,7 @@ def _take_back(plan: Plan, cull: Body, subject: Body) -> None:
     for kind, field in ENDED.items():
         for key, end in noted.get(kind) or ():
             record = plan.get(kind, key)
-            if record is None or record.get(field) not in (end, None):  # None: an undo put it back
+            if record is None or record.get(field) not in (end, None):  # None: restored by an undo
                 continue
             dead = _dead_parents(plan, record) if kind == "breeding-pair" else []
             if dead:
@@ -135,7 +135,7 @@ def _take_back(plan: Plan, cull: Body, subject: Body) -> None:
 
 
 def _dead_parents(plan: Plan, pair: Row) -> list[str]:
-    """Return the parents by whose death a pair has ended: its father, or all of its mothers."""
+    """Return the parents whose death ended a pair: its father, or all of its mothers."""
 
     def dead(*names: str) -> list[str] | None:
         rows = [plan.get("subject", str(pair[name])) for name in names if pair.get(name)]
@@ -148,7 +148,7 @@ def _dead_parents(plan: Plan, pair: Row) -> list[str]:
 
 
 def _hand_on(plan: Plan, animals: list[str], ended: list[str]) -> None:
-    """Note at the culls of other animals what goes on when these are taken back."""
+    """Note in the culls of other animals the pair to reopen when they are undone."""
 
     def noting(cull: Body) -> Body:
         noted = dict(cull.get("ended") or {})

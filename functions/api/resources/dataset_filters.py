@@ -1,4 +1,4 @@
-"""What lists of datasets can be filtered by, beyond their own fields."""
+"""Filters of lists of datasets beyond their own fields."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def whether_exists(value: str, call: Call, select: Select) -> list[Where]:
-    """Find datasets of which the server has the file, or has not."""
+    """Find datasets with a file on the server, or without one."""
     existing = on_server()
     return [
         existing

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 
 class Datasets(Store):
-    """Datasets, which live in the partition of their session."""
+    """Datasets, stored in the partition of their session."""
 
     def get(self, resource: Resource, key: str, call: Call) -> Body:
         """Return a dataset.
@@ -88,7 +88,7 @@ class Datasets(Store):
         return f'"{int(row["_item"].edition)}"'
 
     def narrow(self, resource: Resource, wheres: Sequence[Where], call: Call) -> list[Body] | None:
-        """Return the datasets that conditions name by id or by session, from the table."""
+        """Return from the table the datasets that conditions name by id or by session."""
         stored = [where for where in wheres if isinstance(where, OnStored)]
         for where in wheres:
             if where.negate or where.lookup not in ("exact", "in"):
@@ -111,7 +111,7 @@ class Datasets(Store):
         return _matching(sorted(among), wheres)
 
     def fill(self, resource: Resource, rows: list[Body], call: Call) -> list[Body]:
-        """Return rows of the index with the datasets they stand for."""
+        """Return rows of the index with their stored datasets."""
         keys = [
             (f"{'AGG' if '#' in row['session'] else 'SES'}#{row['session']}", f"D#{row['path']}")
             for row in rows
@@ -225,7 +225,7 @@ class Datasets(Store):
             404, 403.
         """
         item: Dataset = self.get(resource, key, call)["_item"]
-        if not call.deletes_parts:  # else who may delete what it belongs to has been asked
+        if not call.deletes_parts:  # else the permission for its owner was checked
             permissions.check_lab(call.who, lab_of_owner(item.owner))
 
         def check(present: Dataset) -> None:
@@ -274,12 +274,12 @@ def _show_dataset(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _if_any(kind: str, value: str) -> None:
-    if value:  # datasets show "" where there is none, and it comes back
+    if value:  # datasets show "" for none, and clients send it back
         names.check(kind, value)
 
 
 def _files_of(row: Row) -> list[Body]:
-    """Return the file records of a stored dataset, as /files has them."""
+    """Return the file records of a stored dataset, as rows of /files."""
     from functions.api.resources.files import file_rows
 
     return file_rows(row["_item"], row["_session"])

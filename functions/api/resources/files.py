@@ -1,4 +1,4 @@
-"""File records: where the file of a dataset is; kept within the dataset."""
+"""File records: the places of a dataset's file, stored within the dataset."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def file_rows(item: Dataset, session: Any) -> list[Body]:
-    """Return the file records of a dataset of a session (or of none)."""
+    """Return the file records of a dataset, with or without a session."""
     folder = session.folder if session else ""
     return [
         {
@@ -62,14 +62,14 @@ def file_rows(item: Dataset, session: Any) -> list[Body]:
 
 
 class Files(Store):
-    """File records: where a dataset's file is; kept within the dataset."""
+    """The store of file records, which are part of their dataset."""
 
     def etag(self, resource: Resource, row: Row) -> str:
-        """Return the ETag of a file record: the edition of its dataset, which holds it."""
+        """Return the ETag of a file record: the edition of its dataset."""
         return f'"{int(row["_item"].edition)}"'
 
     def narrow(self, resource: Resource, wheres: Sequence[Where], call: Call) -> list[Body]:
-        """Return all file records that fulfil the conditions."""
+        """Return all file records that match the conditions."""
         tests = [(where.field, where.compiled()) for where in wheres]
         owners: Iterable[str] | None = None
         for where in wheres:
@@ -107,7 +107,7 @@ class Files(Store):
         return records[0]
 
     def _elsewhere(self, resource: Resource, key: str, call: Call) -> list[Body]:
-        """Look for a record whose id leads to no session: an imported one, or an aggregate's."""
+        """Find a record whose id leads to no session: an imported one, or an aggregate's."""
         try:
             owners = {Pointer.get(f"FRID#{key.lower()}", "A").to}
         except Pointer.DoesNotExist:
@@ -198,7 +198,7 @@ class Files(Store):
         call: Call,
         change: Callable[[FileRecord, Sequence[FileRecord]], FileRecord | None],
     ) -> Dataset:
-        """Change one of a dataset's records; that the own store has its bytes stays true."""
+        """Change one of a dataset's records; the record of the own store keeps its bytes."""
         dataset: Dataset = row["_item"]
         permissions.check_lab(call.who, lab_of_owner(dataset.owner))
 
@@ -222,14 +222,14 @@ class Files(Store):
 
 
 def _check_place(records: Sequence[FileRecord], repository: str) -> None:
-    """Refuse a second record of one place."""
+    """Refuse a second record on the same repository."""
     if any(record.repository == repository for record in records):
         text = "The dataset has a file record on this repository."
         raise Invalid({"non_field_errors": [text]})
 
 
 def _path_below(value: str) -> None:
-    """Refuse what is no path below a repository's folder: it becomes a path and an address."""
+    """Refuse an unsafe path below a repository's folder: it becomes part of an address."""
     parts = value.split("/")
     if not value.isprintable() or "\\" in value or ".." in parts or (not parts[0] and value):
         raise ValueError("Write a path below the repository's folder, without .. and controls.")

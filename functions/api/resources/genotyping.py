@@ -48,7 +48,7 @@ def _bases(value: str) -> None:
 
 
 def _prepare_rule(body: Body, old: Body | None, call: Call) -> Body:
-    """Refuse half a second test, and alleles that the line has not."""
+    """Refuse an incomplete second test, and alleles that the line does not have."""
     if (body.get("sequence1") is None) != (body.get("result1") is None):
         raise Invalid({"result1": ["A second sequence and its result go together."]})
     if body.get("sequence1") and body["sequence1"] == body["sequence0"]:
@@ -61,11 +61,11 @@ def _prepare_rule(body: Body, old: Body | None, call: Call) -> Body:
 
 
 MOST = 60
-"""Animals whose zygosities follow a rule in its own request; for more there is a route."""
+"""Most animals that are updated in the request that changes a rule; a route updates more."""
 
 
 def set_genotype(plan: Plan, nickname: str, call: Call, day: str | None = None) -> None:
-    """Plan the zygosities of an animal as its tests and its line's rules have them now.
+    """Plan the zygosities of an animal from its tests and its line's rules.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ def set_genotype(plan: Plan, nickname: str, call: Call, day: str | None = None) 
     nickname : str
     call : Call
     day : str, optional
-        When it was tested; its genotype date if it has none.
+        Day of the test; becomes its genotype date if it has none.
     """
     subject = plan.get("subject", nickname)
     if subject is None:
-        return  # it is deleted, and its tests go with it
+        return  # deleted, and its tests with it
     zygosities = genotypes.worked_out(subject, genotypes.of_line(subject.get("line")), now(call))
     changes: Body = (
         {"zygosities": zygosities} if zygosities != (subject.get("zygosities") or []) else {}
@@ -89,14 +89,14 @@ def set_genotype(plan: Plan, nickname: str, call: Call, day: str | None = None) 
 
 def _follow_test(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     if call.is_import:
-        return  # the genotype is taken as it was
+        return  # an imported genotype stays as it is
     for nickname in sorted({str(version["subject"]) for version in (before, after) if version}):
         tested = after is not None and after["subject"] == nickname
         set_genotype(plan, nickname, call, after["date"] if after and tested else None)
 
 
 def _follow_rule(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Work out the animals of the line anew, unless these are too many for one request."""
+    """Update the animals of the line, unless there are too many for one request."""
     if call.is_import:
         return
     for line in sorted({str(version["line"]) for version in (before, after) if version}):
@@ -104,13 +104,13 @@ def _follow_rule(plan: Plan, before: Body | None, after: Body | None, call: Call
         animals = tested(line)
         if stored_line is None or len(animals) > MOST:
             continue
-        plan.change(KINDS["line"], line, lambda body: body)  # rules of one line, one by one
+        plan.change(KINDS["line"], line, lambda body: body)  # serialises writes of one line
         for nickname in animals:
             set_genotype(plan, nickname, call)
 
 
 def follow_line(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Work out an animal's zygosities anew when it is of another line."""
+    """Update an animal's zygosities when its line changes."""
     if before is None or after is None or before.get("line") == after.get("line"):
         return
     if catalog.table("genotype-test").select([Where("subject", "exact", after["nickname"])]).all():
@@ -125,7 +125,7 @@ def tested(line: str) -> list[str]:
 
 
 def outdated(line: str, genetics: genotypes.Genetics, at: str) -> list[Body]:
-    """Return what the zygosities of a line's tested animals would change to.
+    """Return how the rules would change the zygosities of a line's tested animals.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def outdated(line: str, genetics: genotypes.Genetics, at: str) -> list[Body]:
 
 
 def _show_rule(shown: Body, row: Row, call: Call) -> Body:
-    """Say how many animals of the line still wait for the rules as they are."""
+    """Show how many animals of the line do not yet follow its present rules."""
     waiting = outdated(row["line"], genotypes.of_line(row["line"]), now(call))
     return {**shown, "outdated": len(waiting)}
 

@@ -1,4 +1,4 @@
-"""Images of the notebook; their bytes come and go by addresses of S3."""
+"""Images of the notebook; clients send and get the bytes by S3 addresses."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from functions.api.call import Call
 
 LIFE = 900
-"""Seconds that an address to put an image at is good for."""
+"""Seconds for which an upload address of an image is valid."""
 
 
 def _with_address(shown: Body, row: Row, call: Call) -> Body:
-    """Say where to put the bytes of an image that is announced: PUT, with these headers."""
+    """Add the address and the headers for the upload (PUT) of an announced image."""
     from shared.records import aws, env
 
     if row["state"] != "waiting":

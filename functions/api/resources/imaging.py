@@ -1,4 +1,4 @@
-"""Imaging: fields of view, where they are, and stacks of them."""
+"""Imaging: fields of view, their locations, and stacks of them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _show_stack(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _stacks_in(lookup: str, value: str) -> set[str]:
-    """Return the stacks of which a slice is in a region."""
+    """Return the stacks with a slice in a region."""
     views = [Where("id", "in", views_in(lookup, value))]
     stacks: set[str] = catalog.table("field-of-view").select(views).values("stack") - {None}
     return stacks

@@ -1,4 +1,4 @@
-"""What the records inside a session have in common."""
+"""Common parts of the records inside a session."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ WORK = Access(read="public", worker="read create change delete")
 
 
 def touch(body: Body) -> Body:
-    """Return a body that says when it was changed last."""
+    """Return a body with the time of its last change."""
     return {**body, "auto_datetime": moment.now().isoformat()}
 
 
 def prepare_inside(body: Body, old: Body | None, call: Call) -> Body:
-    """Note when the session began, which lists sort by."""
+    """Add the session's start, which lists sort by."""
     session = catalog.table("session").get(body["session"]) or {}
     return touch({**body, "session_start": session.get("start_time")})
 
 
 def prepare_part(body: Body, old: Body | None, call: Call) -> Body:
-    """Note where the datasets of a probe or a field of view are: in a folder of its name."""
+    """Add the folder of the datasets of a probe or a field of view: it has the same name."""
     body = prepare_inside(body, old, call)
     return {**body, "place": f"{body['session']}/{body['name']}"}
 
 
 def places(found: Selection) -> set[str]:
-    """Return ``session/part`` of some datasets, which is where their probe or image is."""
+    """Return the ``session/part`` of datasets, the place of their probe or field of view."""
     return {
         f"{dataset['session']}/{probe_of(split_path(dataset['path'])[0])}"
         for dataset in found.all(("session", "path"))
@@ -53,12 +53,12 @@ def places(found: Selection) -> set[str]:
 
 
 def with_dataset(wheres: list[Where], select: Select) -> Where:
-    """Return the condition that a probe or a field of view has a dataset of a kind."""
+    """Return the condition that a probe or a field of view has a matching dataset."""
     return Where("place", "in", places(select("dataset", wheres)))
 
 
 def _datasets(value: str, call: Call, select: Select) -> list[Where]:
-    """Return the conditions that there are datasets of these names, good enough; not where."""
+    """Return the conditions that datasets of these names and quality exist, wherever they are."""
     good = good_enough(call)
     return [
         with_dataset([Where("name", "exact", name), good], select)
@@ -68,7 +68,7 @@ def _datasets(value: str, call: Call, select: Select) -> list[Where]:
 
 def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
     if call.query.get("datasets"):
-        return []  # says so itself
+        return []  # that filter checks the quality
     return [with_dataset([Where("qc", "lte", quality("dataset_qc_lte", value))], select)]
 
 
@@ -93,7 +93,7 @@ DATASET_FILTERS = {
 
 
 def session_from(kind: str, field: str) -> Any:
-    """Return what notes the session of the record that one belongs to; it decides who sees it."""
+    """Return the function that adds the session of a record's owner, which decides who sees it."""
 
     def prepare(body: Body, old: Body | None, call: Call) -> Body:
         owner = catalog.table(kind).get(body[field]) or {}

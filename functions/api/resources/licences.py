@@ -1,4 +1,4 @@
-"""Licences: which animals a project may use, for what, and how many of them."""
+"""Licences: the animals that a project may use, their number and the procedures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from functions.api.engine.plan import Plan
 
 NEARLY = 0.9
-"""Share of an allowance from which on the licence says so."""
+"""Used share of an allowance from which the licence warns."""
 
 EXCESS = {"warn": "warn", "refuse": "refuse"}
 
@@ -43,7 +43,7 @@ def _in_order(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def used(licence: Row, allowance: Row) -> int:
-    """Return how many animals of a species and severity are counted against a licence."""
+    """Return how many animals have a licence, and the species and severity of its allowance."""
     wheres = [Where("licence", "exact", licence["number"])]
     if allowance.get("species"):
         wheres.append(Where("species", "exact", allowance["species"]))
@@ -53,7 +53,7 @@ def used(licence: Row, allowance: Row) -> int:
 
 
 def count(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Refuse an animal too many, where the licence says so."""
+    """Refuse an animal beyond the allowance if the licence says so."""
     if after is None or not after.get("licence"):
         return
     names = ("licence", "species", "actual_severity")
@@ -62,7 +62,7 @@ def count(plan: Plan, before: Body | None, after: Body | None, call: Call) -> No
     licence = plan.get("licence", after["licence"])
     if licence is None:
         return
-    plan.change(KINDS["licence"], licence["number"], lambda body: body)  # they count one by one
+    plan.change(KINDS["licence"], licence["number"], lambda body: body)  # serialises the counts
     for limit in licence["allowance"] if licence["excess"] == "refuse" else ():
         if used(licence, limit) > limit["count"]:
             text = f"{licence['number']} allows {limit['count']} animals"
@@ -71,9 +71,9 @@ def count(plan: Plan, before: Body | None, after: Body | None, call: Call) -> No
 
 
 def outside(licence: Row, day: str, procedures: Sequence[str]) -> list[str]:
-    """Return what of a surgery a licence does not cover: its day, its procedures.
+    """Return the parts of a surgery that a licence does not cover: its day, its procedures.
 
-    A licence without a day, or without procedures, covers them all.
+    A licence without days, or without procedures, covers all of them.
     """
     number = licence["number"]
     said = []

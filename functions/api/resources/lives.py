@@ -1,6 +1,6 @@
-"""What can be said of an animal's life: in which order, and not after its end.
+"""Rules for an animal's life: the order of its days, and no events after its end.
 
-History that is imported is taken as it happened: none of these rules is held against it.
+These rules do not apply to imported history.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ AFTER_BIRTH = {
     "genotype_date": "It cannot be genotyped before it is born.",
     "reduced_date": "It cannot be reduced before it is born.",
 }
-"""Days of a life that are not before its first, and what is said of others."""
+"""Days that cannot be before the birth, with their messages."""
 
 
 def today_in(lab: str | None) -> str:
-    """Return the day that it is in a laboratory."""
+    """Return today's date in a laboratory."""
     return water.now_in(lab).date().isoformat()
 
 
 def is_alive(subject: Row) -> bool:
-    """Return whether an animal lives: also while its death lies ahead, as its lab's clocks say."""
+    """Return whether an animal is alive on its lab's clock: its death may lie ahead."""
     died = subject.get("death_date")
     return not died or died > today_in(subject.get("lab"))
 
 
 def living(*, negate: bool = False) -> list[Where]:
-    """Return the conditions of a list of subjects on living ones, or on dead ones."""
+    """Return the conditions on living subjects, or on dead ones."""
     earliest = min((today_in(lab) for lab in _labs()), default=today_in(None))
     dated = catalog.table("subject").select([Where("death_date", "gt", earliest)])
     expected = {row["nickname"] for row in dated.all() if is_alive(row)}
@@ -57,7 +57,7 @@ def _labs() -> set[str]:
 
 
 def check_days(body: Body, old: Body | None, call: Call) -> None:
-    """Refuse days of a life in an order that cannot be.
+    """Refuse days of a life in an impossible order.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _is_new(body: Body, old: Body | None, *names: str) -> bool:
 
 
 def check_time(body: Body, old: Body | None, call: Call, field: str) -> None:
-    """Refuse what is said to have happened to an animal after its death.
+    """Refuse events of an animal after its death.
 
     Raises
     ------
@@ -125,12 +125,12 @@ def instant_of(body: Body, field: str) -> str:
 
 
 def keep_with_records(body: Body, call: Call) -> None:
-    """Keep an animal of which anything is recorded: its history is not deleted.
+    """Refuse to delete an animal with records: its history is kept.
 
     Raises
     ------
     ApiError
-        409 that says what there is.
+        409 that lists the records.
     """
     subject, nickname = KINDS["subject"], str(body["nickname"])
     records = [

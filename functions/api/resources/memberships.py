@@ -1,4 +1,4 @@
-"""Who is a member of which laboratory, since when and until when."""
+"""Memberships of laboratories, with their first and last days."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def _in_order(body: Body, old: Body | None, call: Any) -> Body:
 
 
 def _follow(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Let an account be of a lab while a membership of it runs, and not when the last one ended.
+    """Add the lab to an account during a membership, and remove it after the last one.
 
-    It is looked at when a membership is written; labs without any membership stay as they are.
+    This happens when a membership is written; labs without any membership do not change.
     """
     for username, lab in sorted({(m["user"], m["lab"]) for m in (before, after) if m}):
         user = plan.get("user", username)

@@ -1,4 +1,4 @@
-"""Automatic names of what belongs to a line: its counters give them, each only once."""
+"""Automatic names of a line's records, from its counters; each name is given once."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ COUNTERS: dict[Kind, str] = {
     "breeding-pair": "breeding_pair_autoname_index",
     "litter": "litter_autoname_index",
 }
-"""Fields of a line that say how many names of each kind it has given."""
+"""Fields of a line that count the names given, by kind."""
 
 
 class _Taken:
-    """Names of a kind that are in use; each is asked for alone, strongly."""
+    """Used names of a kind; each is looked up separately, by a strong read."""
 
     def __init__(self, plan: Plan, kind: str) -> None:
         self.plan, self.kind = plan, kind
@@ -34,12 +34,12 @@ class _Taken:
 def named(kind: Kind, body: Body, call: Call) -> Body:
     """Return a new record with the next name of its line, if it has none; for `Resource.prepare`.
 
-    The counter is written in the same transaction, so two at once get two names.
+    The counter is written in the same transaction, so concurrent records get different names.
 
     Raises
     ------
     Invalid
-        400 without a line to name it by.
+        400 if there is no line.
     """
     key = KINDS[kind].key
     if not is_automatic(body.get(key)):
@@ -56,7 +56,7 @@ def named(kind: Kind, body: Body, call: Call) -> Body:
 
 
 def _line_of(plan: Plan | None, body: Body) -> str | None:
-    """Return the line of what a record names: an animal's litter, a litter's pair."""
+    """Return the line of a referenced record: an animal's litter, a litter's pair."""
     for kind, field in (("litter", "litter"), ("breeding-pair", "breeding_pair")):
         if plan and body.get(field):
             return (plan.get(kind, body[field]) or {}).get("line")

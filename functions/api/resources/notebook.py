@@ -65,7 +65,7 @@ def _prepare_note(body: Body, old: Body | None, call: Call) -> Body:
     else:
         key = meanings.key_of(resource.kind, target, call, hint=call.lab_meant, is_write=True)
     if key is None:
-        # ibllib looks for these words.
+        # ibllib searches for these words.
         message = f"{resource.name} matching query does not exist: {target}."
         raise Invalid({"object_id": [message]})
     body = {**body, "content_type": resource.model, "about": key}
@@ -82,7 +82,7 @@ def _prepare_note(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _session_of(resource: Resource, key: str) -> str | None:
-    """Return the session that a record is in, with which the note about it goes."""
+    """Return the session of a record; a note about the record belongs to it."""
     if resource.kind == "dataset":
         return next((owner for owner in owners_of([key]) if "#" not in owner), None)
     return (catalog.table(resource.kind).get(key) or {}).get("session")
@@ -94,7 +94,7 @@ def scaled(content: bytes, width: int) -> bytes:
     Raises
     ------
     ValueError
-        It is no image that can be read, or too large a one.
+        It is not a readable image, or too large.
     """
     import io
     import warnings
@@ -103,21 +103,21 @@ def scaled(content: bytes, width: int) -> bytes:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # of pictures that would fill the memory
+            warnings.simplefilter("error")  # for pictures that would fill the memory
             with Image.open(io.BytesIO(content)) as picture:
                 height = max(1, round(picture.height * width / picture.width))
                 if width * height > MAX_PIXELS:
                     raise ValueError(f"At {width} pixels across it would be {height} high.")
                 made = io.BytesIO()
                 picture.resize((width, height)).save(made, format=picture.format)
-    except Exception as error:  # what damaged images make Pillow raise is of many kinds
+    except Exception as error:  # Pillow raises many kinds of error for damaged images
         raise ValueError(str(error)) from None
     return made.getvalue()
 
 
 def _at_width(content: bytes, extension: str, width: Any) -> bytes:
-    """Return an uploaded image as it is kept: at `WIDTH`, at the width asked for, or as it is."""
-    if str(width) == "orig" or extension in ("svg", "gif"):  # drawn, or moving
+    """Return an uploaded image for storage: at `WIDTH`, at a given width, or unchanged."""
+    if str(width) == "orig" or extension in ("svg", "gif"):  # vector graphics or animations
         return content
     try:
         pixels = int(width or WIDTH)
@@ -152,20 +152,20 @@ def _keep_image(image: Any, width: Any) -> str:
 
 
 def _place_note(body: Body) -> tuple[str, str] | None:
-    """Return the place within the session it is about, so that one query reads both."""
+    """Return a place within the note's session, so that one query reads both."""
     if KINDS["session"].model != body["content_type"]:
         return None
     return keys.session(body["object_id"]), f"G#{body['id']}"
 
 
 def _owners_of_note(body: Body) -> list[tuple[str, str]]:
-    """Return what the note is about, if it is one of the records that are looked up by name."""
+    """Return the record that the note is about, if it is looked up by name."""
     kind = MODELS[str(body["content_type"])].kind
     return [] if kind in ("dataset", "file", "task") else [(kind, str(body["about"]))]
 
 
 def _show_note(shown: Body, row: Row, call: Call) -> Body:
-    """Say where a note's image is: the one that came with it, else the first it names."""
+    """Add the address of a note's image: the one sent with it, else the first that it names."""
     image, named = row.get("image"), row.get("images") or ()
     where = f"/uploaded/{image}" if image else f"/images/{named[0]}" if named else None
     return {"id": row["id"], **shown, "image": call.url(where) if where else None}

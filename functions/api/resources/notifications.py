@@ -1,4 +1,4 @@
-"""Notices to people, and who wants which of them."""
+"""Notices to people, and their rules for receiving them."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ TYPES = {
         *("birth_expected", "data_missing", "task_failed", "queue_old", "request", "licence"),
     )
 }
-"""What a notice may be about; the first four are Alyx's."""
+"""Kinds of notice; the first four are Alyx's."""
 
 SCOPES = {"nobody": "none", "mine": "mine", "lab": "lab", "all": "all"}
-"""Whose animals, with the words Alyx stores; a filter takes ``none`` for no value."""
+"""Scopes of animals, with Alyx's words; a filter accepts ``none`` for no value."""
 STATUS = {"to-send": State.WAITS, "sent": State.SENT, "not-sent": State.FAILED, "read": State.READ}
 CHANNELS = {"app": "app", "email": "email", "both": "both"}
 WAYS = {"app": "app", "email": "email"}
@@ -45,7 +45,7 @@ OUTCOMES = {each.value: each.value for each in Outcome}
 
 
 def quiet_hours(value: str) -> None:
-    """Refuse what are no hours.
+    """Refuse invalid hours.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def quiet_hours(value: str) -> None:
 
 
 def _only_read(body: Body, old: Body | None, call: Call) -> Body:
-    """Let people say that they have read it; what was sent, the system says."""
+    """Allow people only to mark a notice as read; the system records the sending."""
     if old is not None and body.get("status") not in (old.get("status"), State.READ):
         raise Invalid({"status": ["A notice can be marked as read."]})
     return body
@@ -71,7 +71,7 @@ def notify(
     message: str = "",
     subject: str | None = None,
 ) -> None:
-    """Plan a notice to a user; who sends them finds it as ``to-send``."""
+    """Plan a notice to a user; the sender finds it by its status ``to-send``."""
     notice = {
         "user": user,
         "lab": lab,

@@ -1,4 +1,4 @@
-"""What the records of a subject have in common."""
+"""Common parts of the records of a subject."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 RIG = Access(rig="read create", worker="read create", welfare=("*",))
 
 RECORDED: dict[str, Any] = {"earliest": "1990-01-01", "ahead": 366}
-"""Bounds of the time of what was done with an animal; plans reach a year ahead at most."""
+"""Bounds of the times of actions with an animal; plans reach a year ahead at most."""
 
 MAX_GRAMS = 10_000
-"""Largest weight and volume of water; ten times any animal of a laboratory like these."""
+"""Largest weight and volume of water; ten times any animal of such a laboratory."""
 
 
 def by_subject(kind: str, time_field: str) -> dict[str, object]:
-    """Return how records of a subject are filed: under it, by time."""
+    """Return the function that files records under their subject by time."""
     return {
         "lab": "subject",
         "parent": lambda body: (
@@ -42,7 +42,7 @@ def by_subject(kind: str, time_field: str) -> dict[str, object]:
 
 
 def in_days(field: str) -> Any:
-    """Return the filter of what was done within days, ``date_range=first,last``."""
+    """Return the filter of records within days, ``date_range=first,last``."""
 
     def condition(value: str, call: Call, select: Select) -> list[Where]:
         first, after = days("date_range", value)
@@ -56,11 +56,11 @@ BY_SUBJECT = {
     "nickname": "subject__iexact",
     "lab": "subject__lab__iexact",
 }
-"""Filters of every list of what was done with animals."""
+"""Filters of every list of actions with animals."""
 
 
 def with_url(path: str) -> object:
-    """Return what adds a record's address to what is shown of it."""
+    """Return the function that adds a record's address to its shown form."""
 
     def show(shown: Body, row: Row, call: Call) -> Body:
         return {**shown, "url": call.url(f"/{path}/{row['id']}")}
@@ -76,7 +76,7 @@ def default_user(call: Call) -> str:
 
 @fills_in("me")
 def default_users(call: Call) -> list[str]:
-    """Return the caller's name, where several users may stand."""
+    """Return the caller's name as a list, for fields of several users."""
     return [call.who.username]
 
 
@@ -90,7 +90,7 @@ def set_protocol(plan: Plan, before: Body | None, after: Body | None, call: Call
     """Recompute the subject's protocol number: 3 restricted, 2 operated, else 1."""
     for subject in {str(version["subject"]) for version in (before, after) if version}:
         if plan.get("subject", subject) is None:
-            continue  # it is deleted, and this goes with it
+            continue  # deleted, and this record with it
         mine = [Where("subject", "exact", subject)]
         restricted = any(
             is_open(restriction) for restriction in plan.select("water-restriction", mine)
@@ -100,7 +100,7 @@ def set_protocol(plan: Plan, before: Body | None, after: Body | None, call: Call
 
 
 def replacing(**values: Any) -> Callable[[Body], Body]:
-    """Return the change that gives some fields of a record other values."""
+    """Return the edit that sets fields of a record."""
     return lambda body: {**body, **values}
 
 

@@ -1,4 +1,4 @@
-"""What else is done with animals: injections of virus, and actions without a kind of their own."""
+"""Other actions with animals: injections of virus, and actions without an own kind."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from functions.api.resources.of_subject import (
 from functions.api.resources.parts import in_order
 
 INJECTION_TYPES = {"I": "I", "P": "P"}
-"""Iontophoresis, pressure."""
+"""Ways of injection: iontophoresis, pressure."""
 
 MAX_NANOLITRES = 1_000_000
-"""Largest volume of an injection, and most of it a minute: a millilitre."""
+"""Largest volume of an injection, and largest rate per minute: a millilitre."""
 
 
 def _action() -> dict[str, Field]:

@@ -1,4 +1,4 @@
-"""Fields that a laboratory adds to records of its own; their values are in ``json.own``."""
+"""Fields that a laboratory adds to its records; their values are in ``json.own``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _resource(value: str) -> None:
 
 
 def _name(value: str) -> None:
-    if not value.isidentifier() or "__" in value:  # filters name it: json__own__name
+    if not value.isidentifier() or "__" in value:  # part of filter names: json__own__name
         raise ValueError("Use letters, digits and single underscores, beginning with a letter.")
 
 

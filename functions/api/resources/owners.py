@@ -1,4 +1,4 @@
-"""What datasets belong to: a session, or another record (an aggregate's)."""
+"""Owners of datasets: a session, or another record (for aggregates)."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def record_of(owner: str) -> Name | None:
 
 
 def labs_with(datasets: Where) -> set[str]:
-    """Return the labs that have some datasets."""
+    """Return the labs of the given datasets."""
     owners = catalog.table("dataset").select([datasets]).values("session")
     labs: set[str] = catalog.table("session").select([Where("id", "in", owners)]).values("lab")
     return labs
 
 
 def tell_site(which: Where) -> None:
-    """Have the site follow who may see some sessions."""
+    """Update the site after a change of who may see some sessions."""
     for eid in catalog.table("session").select([which]).values("id"):
         queues.notify("dispatch", SessionShown(eid))

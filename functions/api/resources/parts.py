@@ -1,4 +1,4 @@
-"""What declarations of several families have in common."""
+"""Common parts of the declarations of several families."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def today(call: Call) -> str:
 
 
 def word_list(path: str, kind: str, model: str, example: str) -> Resource:
-    """Return the declaration of a list of words with descriptions, kept by managers."""
+    """Return the declaration of a list of words with descriptions, written by managers."""
     return Resource(
         path=path,
         django=False,
@@ -76,7 +76,7 @@ def keep_own(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def in_order(body: Body, first: str, last: str, message: str) -> None:
-    """Refuse a record of which one day or time is before another.
+    """Refuse a record with two days or times in the wrong order.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def in_order(body: Body, first: str, last: str, message: str) -> None:
 
 
 def web_address(value: str) -> None:
-    """Refuse a link that is no web address: others click on it.
+    """Refuse a link other than a web address: people click on it.
 
     Raises
     ------

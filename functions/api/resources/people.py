@@ -53,7 +53,7 @@ def _role(value: str) -> None:
 
 
 def zone_name(value: str) -> None:
-    """Refuse what is no IANA time zone."""
+    """Refuse a name that is not an IANA time zone."""
     try:
         zoneinfo.ZoneInfo(value)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -61,14 +61,14 @@ def zone_name(value: str) -> None:
 
 
 def _prepare_lab(body: Body, old: Body | None, call: Call) -> Body:
-    """List the installation's own store among a new lab's repositories."""
+    """Add the installation's own store to a new lab's repositories."""
     if old is None and OWN not in body["repositories"]:
         body = {**body, "repositories": [*body["repositories"], OWN]}
     return body
 
 
 def _prepare_user(body: Body, old: Body | None, call: Call) -> Body:
-    """Keep managers to their own lab and to roles below administrator."""
+    """Restrict managers to their own lab and to roles below administrator."""
     permissions.require(policy.may_manage_user(call.who, old, body))
     guessable = (body["username"], *(body.get("lab") or ()), body.get("email") or "")
     if (password := body.get("password")) and (weak := passwords.weakness(password, guessable)):
@@ -82,8 +82,8 @@ def _prepare_user(body: Body, old: Body | None, call: Call) -> Body:
 def _set_credentials(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Set the password if one was sent; a changed account must log in again.
 
-    A new account has nothing of a former one of its name, and a deleted one leaves nothing: what
-    it could log in with ends in the same transaction.
+    A new account gets no credentials of a former one of its name, and a deleted account leaves
+    none: they are removed in the same transaction.
     """
     username = str((after or before or {})["username"])
     password = plan.record(KINDS["user"], username).given.get("password")
@@ -100,7 +100,7 @@ def _set_credentials(plan: Plan, before: Body | None, after: Body | None, call: 
 
 
 def _permit_project(old: Body | None, body: Body | None, call: Call) -> None:
-    """Leave an embargo to those who manage all labs with sessions of the project."""
+    """Allow an embargo only to managers of all labs with sessions of the project."""
     if old is not None and (body or {}).get("embargo_until") != old.get("embargo_until"):
         of_project = Where("projects", "in", frozenset({old["name"]}))
         labs = catalog.table("session").select([of_project]).values("lab")
@@ -109,7 +109,7 @@ def _permit_project(old: Body | None, body: Body | None, call: Call) -> None:
 
 
 def _follow_embargo(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Have the site follow an embargo."""
+    """Update the site after a change of an embargo."""
     if after and before and after.get("embargo_until") != before.get("embargo_until"):
         mine = Where("projects", "in", frozenset({after["name"]}))
         plan.then(lambda: tell_site(mine))

@@ -1,4 +1,4 @@
-"""Regions of the brain, and what lies in them."""
+"""Regions of the brain, and the probes and images in them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 VOID = {0}
-"""What is outside of the brain: no region's ancestor, though it is above the root."""
+"""The region outside of the brain: it is above the root, but does not count as an ancestor."""
 
 
 def regions(lookup: str, value: str) -> set[int]:
@@ -43,7 +43,7 @@ def regions(lookup: str, value: str) -> set[int]:
 
 
 def descendants(ids: set[int]) -> set[int]:
-    """Return the ids of all regions below some."""
+    """Return the ids of all regions below the given ones."""
     children: dict[Any, list[int]] = {}
     for region in catalog.table("brain-region").rows():
         children.setdefault(region.get("parent"), []).append(int(region["id"]))
@@ -81,7 +81,7 @@ def views_in(lookup: str, value: str) -> set[str]:
 
 
 def atlas_filters(found: Callable[[str, str], set[str]]) -> dict[str, Any]:
-    """Return the filters of a list by brain region; the function gives the ids there."""
+    """Return the filters of a list by brain region; the function returns the ids in a region."""
 
     def by(lookup: str) -> Any:
         def condition(value: str, call: Call, select: Select) -> list[Where]:
@@ -141,13 +141,13 @@ def _regions_of(found: Selection) -> set[int]:
 
 
 def check_region(value: int) -> None:
-    """Refuse a number that is no region's id."""
+    """Refuse a number that is not the id of a region."""
     if catalog.table("brain-region").get(str(value)) is None:
         raise ValueError(f'Invalid pk "{value}" - object does not exist.')
 
 
 def check_regions(value: Any) -> None:
-    """Refuse what is no list of the ids of regions."""
+    """Refuse a value other than a list of ids of regions."""
     if not isinstance(value, list) or any(type(identity) is not int for identity in value):
         raise ValueError("Expected a list of the ids of brain regions.")
     for identity in value:

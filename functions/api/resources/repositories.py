@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 
 class RepositoryStore(Documents):
-    """Data repositories; among them the own store, and one whose name ONE has built in."""
+    """Data repositories, including the own store and one that ONE knows by a built-in name."""
 
     def get(self, resource: Resource, key: str, call: Call) -> Body:
         """Return a repository.
 
-        The ONE client asks for ``aws_cortexlab`` before each download, to learn of a public
-        bucket; an answer without one makes it use the web server, and is kept.
+        The ONE client asks for ``aws_cortexlab`` before each download, to find a public bucket. It
+        caches the answer, and without a bucket it uses the web server.
 
         Raises
         ------
@@ -59,9 +59,9 @@ class RepositoryStore(Documents):
 
 
 def _permit_repository(old: Body | None, body: Body | None, call: Call) -> None:
-    """Leave a repository to those who manage every lab that has it, or files on it.
+    """Allow a change only to managers of all labs that use the repository or have files on it.
 
-    The own store is nobody's: where its files are follows from the installation.
+    Nobody may change the own store: its places follow from the installation.
     """
     name = (body or old or {})["name"]
     if name == OWN:
@@ -73,7 +73,7 @@ def _permit_repository(old: Body | None, body: Body | None, call: Call) -> None:
 
 
 def _address(value: str) -> None:
-    """Refuse what cannot be part of an address: it goes into a header of answers."""
+    """Refuse characters that cannot be part of an address: the value goes into a header."""
     if not re.fullmatch(r"[!-~]*", value):
         raise ValueError("An address has no spaces, control characters or other letters.")
 
@@ -85,7 +85,7 @@ def _data_url(value: str) -> None:
 
 
 def _show_repository(shown: Body, row: Row, call: Call) -> Body:
-    """Keep credentials from those who are shown public data only."""
+    """Hide credentials from callers who see public data only."""
     described = dict(shown.get("json") or {})
     if call.who.is_public and not _open(described):
         described = {k: v for k, v in described.items() if "key" not in k.lower()}
@@ -134,7 +134,7 @@ declare(
             "globus_is_personal": flag(default=None),
             "hostname": text(maximum=200, check=_address),
             "data_url": text(null=True, maximum=1000, check=_data_url),
-            "json": json(indexed=False),  # credentials may be in it
+            "json": json(indexed=False),  # may contain credentials
         },
         filters={
             "globus_is_personal": "globus_is_personal",

@@ -1,4 +1,4 @@
-"""Requests for animals of a line, and animals that get another owner."""
+"""Requests for animals of a line, and transfers of animals to another owner."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _prepare_request(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def remaining(rows: Sequence[Row]) -> dict[str, int]:
-    """Return by id how many animals requests still wait for: of the line, alive, attached."""
+    """Return by id how many animals are still missing; attached living ones of the line count."""
     attached = [Where("request", "in", {request["id"] for request in rows})]
     animals = catalog.table("subject").select([*attached, Where("death_date", "isnull", True)])
     fields = ("request", "line", "responsible_user")
@@ -60,7 +60,7 @@ def _show_request(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _tell_managers(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Tell the stock managers of the lab of a new request."""
+    """Notify the stock managers of the lab of a new request."""
     if before is not None or after is None or call.is_import:
         return
     lab = lab_of_line(after["line"])
@@ -74,7 +74,7 @@ def _tell_managers(plan: Plan, before: Body | None, after: Body | None, call: Ca
 
 
 def follow_owner(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Attach an animal to the oldest open request of who gets it, and tell both people."""
+    """Attach an animal to the oldest open request of its new owner, and notify both people."""
     if before is None or after is None:
         return
     old, new = before.get("responsible_user"), after.get("responsible_user")

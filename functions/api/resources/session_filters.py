@@ -1,4 +1,4 @@
-"""Filters of the list of sessions, those that reach into datasets and probes too."""
+"""Filters of the list of sessions, including those by datasets and probes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _date_range(value: str, call: Call, select: Select) -> list[Where]:
 
 
 def _with_datasets(rows: list[list[Where]], select: Select, field: str = "id") -> list[Where]:
-    """Return the conditions that a session has datasets of each kind."""
+    """Return the conditions that a session has a dataset for each list of conditions."""
     return [Where(field, "in", select("dataset", wheres).values("session")) for wheres in rows]
 
 
@@ -86,7 +86,7 @@ def _parent(value: str, call: Call, select: Select) -> list[Where]:
 
 
 def atlas(lookup: str) -> Any:
-    """Return the filter of sessions by where their probes or images are in the brain."""
+    """Return the filter of sessions by the brain regions of their probes or images."""
 
     def condition(value: str, call: Call, select: Select) -> list[Where]:
         sessions_with = select("insertion", [Where("id", "in", insertions_in(lookup, value))])

@@ -56,7 +56,7 @@ from functions.api.shown.sessions import short_row
 from shared.model import copies
 
 VISIBILITY = frozenset({"public", "embargo_until"})
-"""Fields that say who may see a session; the site follows when they change."""
+"""Fields that decide who may see a session; the site is updated when they change."""
 
 
 def check_uuid4(value: Any) -> str:
@@ -65,7 +65,7 @@ def check_uuid4(value: Any) -> str:
     Raises
     ------
     Invalid
-        If it is not a UUID of version 3 or 4: the ONE client reads no other.
+        If it is not a UUID of version 3 or 4: the ONE client reads no others.
     """
     if not read_values.is_uuid(value) or str(value)[14] not in "34":
         raise Invalid({"id": ["Must be a UUID of version 4."]})
@@ -73,7 +73,7 @@ def check_uuid4(value: Any) -> str:
 
 
 def check_folder(subject: Row, lab: str) -> None:
-    """Refuse a session of another lab's animal where the lab has one of its nickname.
+    """Refuse a session of another lab's animal if the lab has an animal of the same nickname.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def check_folder(subject: Row, lab: str) -> None:
 
 
 class Sessions(Store):
-    """Sessions, with their datasets and what else is in their partition."""
+    """Sessions, with their datasets and the other records in their partition."""
 
     def get(self, resource: Resource, key: str, call: Call) -> Body:
         """Return a session with its contents.
@@ -102,7 +102,7 @@ class Sessions(Store):
         """
         key = key.lower()
         try:
-            # An eventually consistent read costs half; the feed tells whether it was behind.
+            # An eventually consistent read costs half; the feed shows whether it was outdated.
             session, datasets, inside = session_contents(key)
             if _behind(session, datasets, inside):
                 session, datasets, inside = session_contents(key, strong=True)
@@ -200,7 +200,7 @@ class Sessions(Store):
             check_match(call, _tag(session.version))
 
         def first() -> None:
-            catalog.start_request()  # to see what came meanwhile; from now on nothing can
+            catalog.start_request()  # now read what was added meanwhile; the mark prevents more
             session, datasets, inside = session_contents(eid, strong=True)
             protected = permissions.protecting()
             if any(set(item.tags or ()) & protected for item in datasets):
@@ -225,10 +225,10 @@ class Sessions(Store):
 
 
 PARTS = ("insertion", "field-of-view")
-"""What is in a session's partition, and has parts of its own elsewhere."""
+"""Kinds in a session's partition that have parts elsewhere."""
 
 TRACKS = ("channel", "trajectory", "fov-location", "note")
-"""What is not in a session's partition, but goes with it; deepest first."""
+"""Kinds outside of a session's partition that are deleted with it; deepest first."""
 
 
 def _tag(version: Any) -> str:
@@ -238,7 +238,7 @@ def _tag(version: Any) -> str:
 def _behind(
     session: Session, datasets: Sequence[Dataset], inside: Mapping[str, Sequence[Document]]
 ) -> bool:
-    """Return whether the feed knows of something newer in a session than what was read."""
+    """Return whether the feed has something newer in a session than the version read."""
     read = {"session": {session.id: int(session.version)}}
     read["dataset"] = {f"{session.id}|{item.path}": int(item.edition) for item in datasets}
     for kind in ("insertion", "field-of-view", "note", "watering"):
@@ -283,11 +283,11 @@ def _show_detail(shown: Body, row: Row, call: Call) -> Body:
 
 
 BRIEF = frozenset({"id", "subject", "start_time", "number", "lab", "projects", "task_protocol"})
-"""What rows of lists show of a session (beside its address)."""
+"""Fields of a session in rows of lists (beside its address)."""
 
 
 def _brief(shown: Body, datasets: Sequence[Dataset], call: Call) -> Body:
-    """Return a session that the public knows from a release: its row, the release's datasets."""
+    """Return a session known from a public release: its row with the release's datasets."""
     released = visible.released_tags(catalog.table)
     ours = {item.uuid for item in datasets if released & set(item.tags or ())}
     listed = shown["data_dataset_session_related"]

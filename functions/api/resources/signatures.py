@@ -1,4 +1,4 @@
-"""Signatures under records: who says of which version that it is so; they never change."""
+"""Signatures of versions of records; they never change."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MEANINGS = {"author": "author", "witness": "witness", "review": "review"}
 AUTHORS = ("user", "users", "responsible_user", "created_by")
-"""Fields of records that say whose they are."""
+"""Fields of records that name their authors."""
 
 
 def _model(value: str) -> None:
@@ -42,7 +42,7 @@ def _model(value: str) -> None:
 
 
 def fingerprint(resource: Resource, row: Row) -> str:
-    """Return the SHA-256 of a record as it is: of its declared fields, in their order."""
+    """Return the SHA-256 of a record's declared fields, in their order."""
     values = {name: row.get(name) for name in resource.fields}
     return hashlib.sha256(msgspec.json.encode(values)).hexdigest()
 
@@ -62,7 +62,7 @@ def _authors(resource: Resource, row: Row) -> set[str]:
 
 
 def _prepare(body: Body, old: Body | None, call: Call) -> Body:
-    """Ask for the password again, and seal the record as it is now."""
+    """Check the password again, and seal the present version of the record."""
     source = identify.source_of(call.request, call.who.username)
     if passwords.checked(call.who.username, str(body.get("password") or ""), source) is None:
         raise Invalid({"password": ["This is not your password; a signature asks for it again."]})
@@ -91,7 +91,7 @@ def _prepare(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _show(shown: Body, row: Row, call: Call) -> Body:
-    """Say whether the record is still the one that was signed."""
+    """Show whether the record is unchanged since the signature."""
     resource, present = _signed(row)
     current = present is not None and fingerprint(resource, present) == row["sha256"]
     return {**shown, "current": current}

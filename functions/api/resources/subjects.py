@@ -1,4 +1,4 @@
-"""Subjects, and what describes them."""
+"""Subjects, and the lists that describe them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ ZYGOSITY: dict[str, Field] = {
     "rule": ref("zygosity-rule", by="id", on_delete="keep"),
     "at": datetime(default=now),
 }
-"""How many copies of an allele an animal has (`shared.science.colony.genotype.Zygosity`)."""
+"""Copies of an allele in an animal (`shared.science.colony.genotype.Zygosity`)."""
 
 
 def _alive(value: str, call: Call, select: Select) -> list[Where]:
@@ -79,7 +79,7 @@ def _tags(value: str, call: Call, select: Select) -> list[Where]:
 
 
 ADDRESSES = ("cull", "transfer")
-"""What is not an animal in addresses below ``/subjects/``."""
+"""Words in addresses below ``/subjects/`` that are not animals."""
 
 
 def _nickname(value: str) -> None:
@@ -90,14 +90,14 @@ def _nickname(value: str) -> None:
 
 
 def check_free(nickname: str, lab: str | None, known_as: str | None = None) -> None:
-    """Refuse a name that another animal of a lab has or had, also besides its nickname.
+    """Refuse a present, former or additional name of another animal of the lab.
 
     Parameters
     ----------
     nickname, lab : str
-        The name, and whose animals have to have others.
+        The name, and the lab whose animals must not have it.
     known_as : str, optional
-        Key of the animal that gets it, if it is there.
+        Key of the animal that gets the name, if it exists.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def check_free(nickname: str, lab: str | None, known_as: str | None = None) -> N
 
 
 def _check_folders(nickname: str, lab: str | None, known_as: str | None) -> None:
-    """Refuse a name by which a lab has folders with sessions of another animal, which has left."""
+    """Refuse a name that has session folders of another animal that has left the lab."""
     others = [key for key in meanings.keys_called(KINDS["subject"], nickname) if key != known_as]
     if others:
         ours = [Where("subject", "in", others), Where("lab", "exact", lab)]
@@ -137,7 +137,7 @@ def key_for(nickname: str, identity: str) -> str:
 def _prepare_subject(body: Body, old: Body | None, call: Call) -> Body:
     if old is not None:
         permissions.require(policy.may_change_subject(call.who, old, body))
-    if not call.is_import:  # what history does not tell stays open
+    if not call.is_import:  # history without a value stays empty
         body = colony.inherit(body, old)
     if old is None:
         body = named("subject", body, call)
@@ -166,7 +166,7 @@ def _end_with_death(plan: Plan, before: Body | None, after: Body | None, call: C
 
 
 def _follow_embargo(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Have the site follow an embargo."""
+    """Update the site after a change of an embargo."""
     if after and before and after.get("embargo_until") != before.get("embargo_until"):
         mine = Where("subject", "exact", after["nickname"])
         plan.then(lambda: tell_site(mine))
@@ -217,7 +217,7 @@ def _projects_of_sessions(row: Row, call: Call) -> list[str]:
 
 
 def _water_of(row: Row, call: Call) -> Body:
-    """Return the water values of a subject; worked out once for a page's subjects."""
+    """Return the water values of a subject; computed once for a page's subjects."""
     from shared.catalog import water
 
     if call.who.is_public:
@@ -266,7 +266,7 @@ declare(
     ),
     Resource(
         path="subjects",
-        live=True,  # the ONE client expects to be warned when the list of animals has changed
+        live=True,  # the ONE client expects a warning when the list of animals has changed
         kind="subject",
         model="subjects.subject",
         key="nickname",

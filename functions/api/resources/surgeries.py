@@ -39,14 +39,14 @@ from functions.api.resources.of_subject import (
 from shared import catalog
 
 MODERATE = SEVERITY["moderate"]
-"""The least severity of a life with a surgery."""
+"""The lowest severity of a life with a surgery."""
 
 LAST = ("a", "n")
 """Outcomes that an animal does not survive: acute, non-recovery."""
 
 
 def _prepare_surgery(body: Body, old: Body | None, call: Call) -> Body:
-    """Check when it was; fill in the animal's lab."""
+    """Check the time; fill in the animal's lab."""
     if call.is_import:
         return body
     lives.check_time(body, old, call, "start_time")
@@ -56,9 +56,9 @@ def _prepare_surgery(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _check_licence(body: Body, old: Body | None) -> None:
-    """Refuse a surgery that the animal's licence does not cover, or ask whether it is meant.
+    """Refuse a surgery that the animal's licence does not cover, or ask to confirm it.
 
-    The licence says which: ``refuse``, or ``warn``, as for an animal too many.
+    The licence decides: ``refuse`` or ``warn``, as for animals beyond the allowance.
     """
     names = ("subject", "start_time", "procedures")
     if old is not None and all(body.get(name) == old.get(name) for name in names):
@@ -75,7 +75,7 @@ def _check_licence(body: Body, old: Body | None) -> None:
 
 
 def _mark_life(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Raise the severity of a life that had a surgery, and end it where the outcome says so."""
+    """Raise the severity of a life with a surgery, and end the life if the outcome says so."""
     subject = plan.get("subject", str(after["subject"])) if after else None
     if after is None or subject is None or call.is_import:
         return

@@ -62,7 +62,7 @@ class Tasks(Store):
             raise not_found("Task") from None
 
     def fill(self, resource: Resource, rows: list[Body], call: Call) -> list[Body]:
-        """Return rows of the index with the logs, which it does not hold."""
+        """Return rows of the index with the logs, which are only in the table."""
         from shared.work import read
 
         logs = read.logs(rows)
@@ -158,7 +158,7 @@ def _parents_of(found: Selection) -> set[str]:
 
 
 def _show(shown: Body, row: Row, call: Call) -> Body:
-    """Return a task as it is shown; alone, outside of lists, with who runs it and its record."""
+    """Return a task as it is shown; outside of lists with its worker and run record."""
     return {
         "id": row["id"],
         **shown,

@@ -16,7 +16,7 @@ from functions.api.engine.declarations import (
 from functions.api.resources.parts import own_lab
 
 TYPES = {name: name for name in ("text", "number", "date", "time", "choice", "flag")}
-"""What may be filled in; own fields of a lab are of the same types."""
+"""Types of the places to fill in; own fields of a lab have the same types."""
 
 declare(
     Resource(

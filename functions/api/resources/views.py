@@ -1,4 +1,4 @@
-"""What people keep for their screens: lists as they like them, and groups of animals."""
+"""Saved views of lists, and groups of animals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _prepare_view(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _prepare_tag(body: Body, old: Body | None, call: Call) -> Body:
-    """Keep to animals of the tag's lab."""
+    """Refuse animals of labs other than the tag's."""
     for nickname in set(body["subjects"]) - set((old or {}).get("subjects") or ()):
         lab = (catalog.table("subject").get(nickname) or {}).get("lab")
         if lab != body["lab"]:

@@ -1,4 +1,4 @@
-"""What describes data: types, formats, revisions, tags, notices; and who has downloaded what."""
+"""Descriptions of data: types, formats, revisions, tags, notices; and records of downloads."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SHOWING = ("public", "embargo_until", "embargo_zone")
 
 
 def _zone_or_none(value: str) -> None:
-    """Refuse what is no time zone; a tag without an embargo has none."""
+    """Refuse an invalid time zone; a tag without an embargo has none."""
     if value:
         zone_name(value)
 
@@ -63,7 +63,7 @@ def _prepare_type(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _permit_tag(old: Body | None, body: Body | None, call: Call) -> None:
-    """Leave publishing to those who manage all labs concerned, unprotecting to who may."""
+    """Allow publishing only to managers of all labs concerned; check who may remove protection."""
     was, now = old or {}, body or {}
     changes = any((now.get(field) or None) != (was.get(field) or None) for field in SHOWING)
     name = now.get("name") or was["name"]
@@ -74,12 +74,12 @@ def _permit_tag(old: Body | None, body: Body | None, call: Call) -> None:
 
 
 def _permit_download(old: Body | None, body: Body | None, call: Call) -> None:
-    """Leave what is said of a download to whose it is."""
+    """Allow a change of a download only to its user."""
     permissions.require(policy.may_change_own(call.who, (old or body or {})["user"], "download"))
 
 
 def _keep_built_in(kind: str) -> Callable[[Body, Call], None]:
-    """Return what refuses to delete a record of a kind that every installation has."""
+    """Return the function that refuses to delete built-in records of a kind."""
 
     def keep(body: Body, call: Call) -> None:
         if is_built_in(kind, str(body["name"])):

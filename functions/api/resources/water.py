@@ -58,7 +58,7 @@ def _prepare_water(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _place_water(body: Body) -> tuple[str, str] | None:
-    """Return the place within the session it was given in, so that one query reads both."""
+    """Return a place within its session, so that one query reads both."""
     return (keys.session(body["session"]), f"H#{body['id']}") if body.get("session") else None
 
 
@@ -67,13 +67,13 @@ HEAD_START = dt.timedelta(seconds=60)
 
 USUAL_GRAMS = (5, 60)
 USUAL_CHANGE = 0.2
-"""Weights of mice, and the part of the last one by which they change; others are asked about."""
+"""Usual weights of mice and usual relative change; other weights must be confirmed."""
 
 
 def _prepare_weighing(body: Body, old: Body | None, call: Call) -> Body:
-    """Refuse a weight of the future, and one that looks like a slip unless it is said to be none.
+    """Refuse a weight in the future, and an unusual weight until it is confirmed.
 
-    What a rig sends is kept whatever it is, and marked: there is nobody to be asked.
+    Unusual weights from rigs are stored and marked: a rig cannot confirm.
     """
     same = old and all(body[name] == old[name] for name in ("subject", "date_time", "weight"))
     if call.is_import or same:
@@ -89,7 +89,7 @@ def _prepare_weighing(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _looks_wrong(body: Body) -> str | None:
-    """Say what is strange about a weight; None if nothing is."""
+    """Explain why a weight is unusual; None if it is not."""
     weight, (least, most) = body["weight"], USUAL_GRAMS
     if not least <= weight <= most:
         return f"{weight} g is not between {least} and {most} g."
@@ -112,8 +112,8 @@ def _looks_wrong(body: Body) -> str | None:
 
 
 def _prepare_restriction(body: Body, old: Body | None, call: Call) -> Body:
-    """Check when it is; fill in the lab, the water and the reference weight."""
-    if call.is_import:  # an empty reference weight is kept: the rules then take the last weighing
+    """Check the times; fill in the lab, the water and the reference weight."""
+    if call.is_import:  # an empty reference weight stays: the rules then use the last weighing
         return body
     lives.check_time(body, old, call, "start_time")
     lives.check_ends(body, old, call, "restriction")
@@ -126,9 +126,10 @@ def _prepare_restriction(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _check_only_one(body: Body, old: Body | None) -> None:
-    """Refuse a second restriction of an animal that has not ended; one is begun at a time.
+    """Refuse a second open restriction of an animal.
 
-    Of two that are begun at once the later one sees the other: both change the animal's protocol.
+    The later of two concurrent restrictions sees the other, because both change the animal's
+    protocol.
     """
     if not is_open(body) or (old and is_open(old) and old["subject"] == body["subject"]):
         return

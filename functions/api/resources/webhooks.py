@@ -1,4 +1,4 @@
-"""Webhooks: addresses of other systems that are told what happens in a laboratory."""
+"""Webhooks: addresses of other systems that get the events of a laboratory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from functions.api.engine.plan import Plan
 
 SHORTEST = 16
-"""Characters of a secret at least."""
+"""Fewest characters of a secret."""
 
 
 def _address(value: str) -> None:
@@ -48,7 +48,7 @@ def _secret(value: str) -> None:
 
 
 def _prepare(body: Body, old: Body | None, call: Call) -> Body:
-    """Keep the secret apart: nobody reads it, and no list or journal shows it."""
+    """Store the secret separately: nobody can read it, and no list or journal shows it."""
     if not body.get("events"):
         raise Invalid({"events": ["Name at least one event."]})
     stored = {name: value for name, value in body.items() if name != "secret"}
@@ -57,7 +57,7 @@ def _prepare(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _keep_secret(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
-    """Write a new secret in the transaction of its webhook; a deleted one's goes with it."""
+    """Write or delete the secret in the transaction of its webhook."""
     key = str((after or before or {})["id"])
     if after is None:
         plan.also(lambda writes: writes.delete(store.secret_item(key, "-")))
