@@ -1,7 +1,7 @@
 """The recording of a simulated session's main clock: an NI board, as SpikeGLX writes it.
 
-The board sees what the state machine, the screen, the sound card, the wheel, the cameras and the
-probes sign to it, on a clock of its own: with another zero, and a little faster or slower.
+The board records the signals of the state machine, the screen, the sound card, the wheel, the
+cameras and the probes on its own clock, which has another zero and is a little faster or slower.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ WIRES = {
 }
 """Digital lines; the state machine is on the first analog one.
 
-Said anew here: what reads the wiring is held against the simulator, and that needs no codec.
+Declared here again: tests compare the reader of the wiring with the simulator, without the codec.
 """
 
 CAMERAS = {"left": 60.0, "right": 150.0, "body": 30.0}
 """Frames a second."""
 
 VOLTS, RANGE = 3.3, 5.0
-"""Of a high analog line, and of the largest count."""
+"""Voltage of a high analog line, and of the largest count."""
 
 START_PULSE, SYNC_PERIOD = 1e-4, 1.0
 """Length of a trial's first pulse; period of the square wave that goes to all probes (s)."""
@@ -53,18 +53,18 @@ QUARTER = 1e-4
 
 @dataclass(frozen=True)
 class BoardClock:
-    """The board's clock beside the state machine's, and what it has missed.
+    """The board's clock relative to the state machine's, and the pulses that it has missed.
 
     Attributes
     ----------
     offset
-        What the board reads as the state machine starts (s); below 0 it was started later.
+        Reading of the board as the state machine starts (s); below 0 the board was started later.
     drift
-        By how much it is faster, in parts per million.
+        Excess speed of the clock in parts per million.
     rate
         Samples a second.
     lost
-        Trials whose first pulse it has missed.
+        Trials whose first pulse the board has missed.
     """
 
     offset: float = 10.0
@@ -73,7 +73,7 @@ class BoardClock:
     lost: tuple[int, ...] = field(default=())
 
     def read(self, times: Floats) -> Floats:
-        """Return what the board's clock reads at times of the state machine's."""
+        """Return the board's clock at times of the state machine."""
         return self.offset + np.asarray(times, float) * (1 + self.drift * 1e-6)
 
 
@@ -112,12 +112,12 @@ def stopped_at(course: Course) -> float:
 
 
 def _unfinished(course: Course) -> float:
-    """Return when the trial began in which the task was stopped."""
+    """Return the start of the trial in which the task was stopped."""
     return float(course.end[-1] - course.bpod_start + 0.5)
 
 
 def write_board(lines: Mapping[str, Floats], clock: BoardClock, session: Path) -> Path:
-    """Write the files of the board's recording; return that of the samples.
+    """Write the files of the board's recording; return the path of the samples.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def write_board(lines: Mapping[str, Floats], clock: BoardClock, session: Path) -
     samples[:, 1] = word.view(np.int16)
     path = folder / f"{STEM}.bin"
     path.write_bytes(samples.tobytes())
-    told = {
+    meta = {
         "typeThis": "nidq",
         "fileName": path.name,
         "fileCreateTime": "2026-01-01T10:00:00",
@@ -160,7 +160,7 @@ def write_board(lines: Mapping[str, Floats], clock: BoardClock, session: Path) -
         "snsSaveChanSubset": "0:1",
         "~snsChanMap": "(0,0,1,1,1)(XA0;0:0)(XD0;1:1)",
     }
-    path.with_suffix(".meta").write_text("".join(f"{k}={v}\n" for k, v in told.items()))
+    path.with_suffix(".meta").write_text("".join(f"{k}={v}\n" for k, v in meta.items()))
     wiring = {
         "SYSTEM": "3B",
         "SYNC_WIRING_DIGITAL": {f"P0.{bit}": name for name, bit in WIRES.items()},
@@ -173,10 +173,10 @@ def write_board(lines: Mapping[str, Floats], clock: BoardClock, session: Path) -
 def write_description(
     session: Path, protocol: str, collection: str, devices: Mapping[str, Any] | None = None
 ) -> None:
-    """Write which devices recorded a session, whose main clock is the board's."""
-    told = f"devices: {json.dumps(devices)}\n" if devices else ""
+    """Write the devices of a session whose main clock is the board's."""
+    devices_text = f"devices: {json.dumps(devices)}\n" if devices else ""
     (session / "_ibl_experiment.description.yaml").write_text(
-        f"version: 1.0.0\n{told}"
+        f"version: 1.0.0\n{devices_text}"
         f"sync: {{nidq: {{collection: {COLLECTION}, extension: bin, "
         "acquisition_software: spikeglx}}\n"
         f"tasks: [{{{protocol}: {{collection: {collection}, sync_label: bpod}}}}]\n"
@@ -191,20 +191,20 @@ def _levels(changes: Floats, rate: float, n: int) -> np.ndarray:
 
 
 def _from_zero(changes: Floats) -> Floats:
-    """Return the changes that were recorded; what was high before the beginning stays out."""
+    """Return the recorded changes; a line that was high before the start has none of them."""
     before = int(np.sum(changes <= 0))
     return changes[before + before % 2 :]
 
 
 def _changes(course: Course, *events: str) -> Floats:
-    """Return the changes of a line that events of the state machine tell of."""
-    found = np.concatenate([times + course.offset for name in events
+    """Return the changes of a line from events of the state machine."""
+    changes = np.concatenate([times + course.offset for name in events
                             for times in course.events[name]])  # fmt: skip
-    return np.sort(found[~np.isnan(found)])
+    return np.sort(changes[~np.isnan(changes)])
 
 
 def _quadrature(course: Course) -> tuple[Floats, Floats]:
-    """Return the changes of the encoder's two lines: four for a tick, in turn by its sense."""
+    """Return the changes of the encoder's two lines: four per tick, in an order by direction."""
     turned = course.wheel_steps != 0
     times, sense = course.wheel_times[turned], course.wheel_steps[turned]
     # Never more than one tick in half a millisecond: the lines must keep their order.

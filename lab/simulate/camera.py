@@ -1,7 +1,7 @@
 """The film of a simulated session's camera: a wheel that turns, a paw, the number of each frame.
 
-What is in a frame is what happened when it was taken, so that times found for the frames can be
-held against the truth. Frames before the recording, lost ones and late ones are as on real rigs.
+A frame shows the events at its time, so that the times found for frames can be compared with the
+truth. Frames before the recording, lost ones and late ones occur as on real rigs.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 COLLECTION = "raw_video_data"
 
 FIRST = -2.0
-"""When cameras begin to sign frames to the board, on the state machine's clock (s)."""
+"""Time of the first frame signal to the board, on the state machine's clock (s)."""
 
 BITS = 16
-"""Of the number in a frame: squares along its lower edge, bright for 1, the highest bit first."""
+"""Bits of the number in a frame: squares on its lower edge, bright for 1, highest bit first."""
 
 PAW = 240
 """Brightness of the paw: nothing else is so bright."""
 
 STAMP_ZERO, NUMBER_ZERO = 37.5, 389_918_212
-"""What the camera's clock (s) and counter read at its first frame."""
+"""Readings of the camera's clock (s) and counter at its first frame."""
 
 TICKS = 6.375e17
-"""What the computer's clock reads then, in units of 100 ns."""
+"""Reading of the computer's clock at that frame, in units of 100 ns."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class SimulatedCamera:
     width, height : int
         Pixels, even.
     before : int
-        Frames that were signed before the film was begun.
+        Frames signalled before the film began.
     lost : tuple of int
         Numbers of frames, from the film's first, that the computer lost.
     unsigned : int
-        Frames at the film's end that the board, stopped before, has not seen.
+        Last frames of the film, which the board missed because it was stopped before.
     drift : float
-        By how much the camera's own clock is faster, in parts per million.
+        Excess speed of the camera's own clock in parts per million.
     suffix : str
-        ``mp4``; or ``avi``, pictures that are not compressed over time.
+        ``mp4``, or ``avi`` for pictures without compression over time.
     fps : float, optional
-        Frames a second, without a board; with one they are those that are signed to it.
+        Frames a second without a board; with one its pulses give the frames.
     """
 
     label: str = "left"
@@ -80,7 +80,7 @@ class SimulatedCamera:
 
 @dataclass(frozen=True)
 class FilmTruth:
-    """What is known of a simulated film.
+    """The truth about a simulated film.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class FilmTruth:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a camera sees: times on the main clock, s.
+    """The scene in front of a camera: times on the main clock, s.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class Scene:
     end: float
 
     def angle(self, times: Floats) -> Floats:
-        """Return how the wheel stands (rad)."""
+        """Return the wheel's angle (rad)."""
         return np.interp(times, self.wheel_times, self.wheel_position)
 
     def sounding(self, times: Floats) -> NDArray[np.bool_]:
@@ -124,7 +124,7 @@ class Scene:
 
 
 def add_film(session: Path, scene: Scene, clock: BoardClock, camera: SimulatedCamera) -> FilmTruth:
-    """Write the film of a camera and what the rig writes of its frames.
+    """Write the film of a camera and the rig's data of its frames.
 
     Needs PyAV, as the extra ``video`` brings it.
 
@@ -142,8 +142,8 @@ def add_film(session: Path, scene: Scene, clock: BoardClock, camera: SimulatedCa
     late = signed[-1] + (np.arange(camera.unsigned) + 1) / camera.rate
     numbers = np.arange(signed.size + camera.unsigned - camera.before)
     at = np.concatenate([signed, late])[camera.before :]
-    kept = ~np.isin(numbers, camera.lost)
-    numbers, at = numbers[kept], clock.read(at[kept])
+    recorded = ~np.isin(numbers, camera.lost)
+    numbers, at = numbers[recorded], clock.read(at[recorded])
     folder = session / COLLECTION
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"_iblrig_{camera.label}Camera.raw.{camera.suffix}"
@@ -163,26 +163,26 @@ def heard_by_state_machine(course: Course, camera: SimulatedCamera) -> dict[str,
     times = np.arange(FIRST, stopped_at(course), 1 / camera.rate)
     rises, falls = times, times + 0.5 / camera.rate
     starts, ends = course.offset, course.end - course.bpod_start
-    found: dict[str, list[Floats]] = {}
+    pulses: dict[str, list[Floats]] = {}
     for name, changes in (("Port1In", rises), ("Port1Out", falls)):
         within = [changes[(changes >= a) & (changes < b)] - a
                   for a, b in zip(starts, ends, strict=True)]  # fmt: skip
         table = np.full((max(each.size for each in within), len(within)), np.nan)
         for trial, each in enumerate(within):
             table[: each.size, trial] = np.round(each, 4)
-        found[name] = list(table)
-    return found
+        pulses[name] = list(table)
+    return pulses
 
 
 def paw_at(angle: Floats, camera: SimulatedCamera) -> Floats:
-    """Return where the paw is when the wheel stands so: it goes to and fro above it."""
+    """Return the paw's place for an angle of the wheel: it moves to and fro above it."""
     x = camera.width * (0.3 + 0.14 * np.sin(3 * angle))
     y = camera.height * (0.35 + 0.06 * np.cos(3 * angle))
     return np.column_stack([x, y])
 
 
 def number_in(frame: NDArray[np.uint8]) -> int:
-    """Return the number that is written along the lower edge of a simulated frame."""
+    """Return the number drawn along the lower edge of a simulated frame."""
     size = frame.shape[1] // BITS
     squares = frame[-size + 1 : -1, : size * BITS].reshape(size - 2, BITS, size)
     return int("".join("1" if bright > 128 else "0" for bright in squares.mean(axis=(0, 2))), 2)
@@ -191,7 +191,7 @@ def number_in(frame: NDArray[np.uint8]) -> int:
 def _frames(
     camera: SimulatedCamera, numbers: NDArray[np.int64], angle: Floats, paw: Floats
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield what the camera sees, frame by frame."""
+    """Yield the camera's frames."""
     w, h = camera.width, camera.height
     y, x = np.mgrid[:h, :w].astype(float)
     still = 95 + 30 * np.random.default_rng(1).random((h, w))

@@ -1,7 +1,7 @@
 """Simulate a planned cohort, day by day.
 
-What the plan does not say (each choice, reaction times, wheel, temperature, pressure, humidity) is
-drawn. The mice have names and laboratories of their own, and every file says that it is synthetic.
+Values without a plan (each choice, reaction times, wheel, temperature, pressure, humidity) are
+drawn. The mice have made-up names and laboratories, and every file says that it is synthetic.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ SETTINGS = "raw_behavior_data/_iblrig_taskSettings.raw.json"
 
 
 def simulate(out: Path, seed: int, mouse: Mouse) -> list[dict[str, Any]]:
-    """Simulate all sessions of a mouse, unless all are there already.
+    """Simulate all sessions of a mouse, unless all exist already.
 
-    A mouse that was interrupted is simulated anew from its first day: the same seed gives the
-    same files.
+    An interrupted mouse is simulated again from its first day: the same seed gives the same
+    files.
 
     Returns
     -------
     list of dict
-        Of each session: ``lab``, ``subject``, ``date``, ``n_trials``, and if it was simulated now
+        For each session ``lab``, ``subject``, ``date``, ``n_trials``, and if it was simulated now
         ``performance_easy`` and ``training_phase``.
     """
     if all((mouse.folder(out, day) / SETTINGS).is_file() for day in mouse.days):
@@ -51,9 +51,9 @@ def simulate(out: Path, seed: int, mouse: Mouse) -> list[dict[str, Any]]:
 
 
 def row_of(mouse: Mouse, day: PlannedDay) -> dict[str, Any]:
-    """Return what is told of a session."""
-    about = {"lab": mouse.lab, "subject": mouse.subject, "date": day.date}
-    return about | {"n_trials": day.n_trials, "synthetic": True}
+    """Return a session's row of the report."""
+    row = {"lab": mouse.lab, "subject": mouse.subject, "date": day.date}
+    return row | {"n_trials": day.n_trials, "synthetic": True}
 
 
 def sessions(out: Path, seed: int, mouse: Mouse) -> Iterator[tuple[PlannedDay, Truth]]:
@@ -86,12 +86,12 @@ def sessions(out: Path, seed: int, mouse: Mouse) -> Iterator[tuple[PlannedDay, T
 def write(
     out: Path, mice: Sequence[Mouse], seed: int, jobs: int = 1
 ) -> Iterator[list[dict[str, Any]]]:
-    """Simulate a cohort into a folder; what is there of the same cohort is kept.
+    """Simulate a cohort into a folder; existing mice of the same cohort are kept.
 
     Yields
     ------
     list of dict
-        The sessions of each mouse when they are there, see :func:`simulate`.
+        The sessions of each mouse when they exist, see :func:`simulate`.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def write(
     facts = json.dumps({mouse.subject: mouse.facts for mouse in mice}, indent=1)
     _put(out / FACTS, facts)
     _put(file, text)
-    # The longest first, so that no process is left alone with it at the end.
+    # The longest first, so that no process has to finish it alone at the end.
     ordered = sorted(mice, key=lambda mouse: -len(mouse.days))
     if jobs == 1:
         yield from (simulate(out, seed, mouse) for mouse in ordered)
@@ -126,7 +126,7 @@ def write(
 
 
 def _put(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     partial_ = path.with_suffix(".part")
     partial_.write_text(text)
     os.replace(partial_, path)

@@ -2,7 +2,7 @@
 
 A synthetic mouse takes from a real one's published daily tables: performance on easy trials and
 number of trials of each day, sex, age, weights, reference weight, waters, training length, and
-the light and food that go with its laboratory.
+the light and food of its laboratory.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ LABS = (
 """Made-up laboratories: synthetic data never carry a real one's name."""
 
 LATER = datetime.timedelta(weeks=5 * 52)
-"""Synthetic dates are so much later than the real ones: on the same days of the week."""
+"""Shift from real to synthetic dates: whole weeks keep the days of the week."""
 
 FIRST_NUMBER = 301
-"""Mice are SYN_301 and so on: smaller numbers are those of other simulations."""
+"""First number of the mice's names (SYN_301): other simulations use smaller ones."""
 
 WINDOW = 3
 """Sessions that the training status looks at."""
 
 AFTER = 2
-"""Days simulated after the real mouse was trained, as the synthetic one may need them."""
+"""Days simulated after the real mouse was trained: the synthetic one may need them."""
 
 DAYS_NEEDED = 5
-"""Mice trained in fewer days have no features, so a small cohort does without them."""
+"""Mice trained in fewer days have no features, so small cohorts leave them out."""
 
 ENOUGH_TRIALS = 205
-"""A scaled session still has so many where the status asks for more than 200 trials."""
+"""Least trials of a scaled session where the status asks for more than 200 trials."""
 
 FEWEST_TRIALS = 20
 
 AVERAGE = 20.0
-"""Weight (g) where none is on record."""
+"""Weight (g) where no weight is on record."""
 
 NO_ZERO = 3
 """The last training phase without trials of contrast 0, without which no mouse is trained."""
@@ -80,9 +80,9 @@ class PlannedDay:
     weight : float
         In g.
     first_phase, last_phase : int
-        Training phases the mouse is at least, and at most, in.
+        Lowest and highest training phase of the mouse in this session.
     threshold : float or None
-        Of the psychometric function in % contrast; None: by performance.
+        Threshold of the psychometric function in % contrast; None: by performance.
     """
 
     date: str
@@ -106,8 +106,8 @@ class Mouse:
     training_time : int
         Days of training before it.
     facts : dict
-        What ``subjects.json`` says of it: ``synthetic``, ``sex``, ``birth_date``, ``weighings``,
-        ``restrictions``, ``waters``, ``light``, ``food``.
+        The mouse's facts in ``subjects.json``: ``synthetic``, ``sex``, ``birth_date``,
+        ``weighings``, ``restrictions``, ``waters``, ``light``, ``food``.
     days : tuple of PlannedDay
     """
 
@@ -136,26 +136,26 @@ def plan(
     Parameters
     ----------
     folder : path
-        Of the daily tables, see :func:`shared.science.cohort.daily_tables.from_daily_tables`.
+        Folder of the daily tables of :func:`shared.science.cohort.daily_tables.from_daily_tables`.
     labs : sequence of str
-        Made-up laboratories; the real ones are dealt out to them in alphabetical order.
+        Made-up laboratories, assigned to the real ones in alphabetical order.
     n_mice : int, optional
-        So many, those that took least to train but at least five days; by default all.
+        Number of mice with the shortest training of at least five days; by default all.
     n_days : int, optional
         Only the first days of each mouse.
     trials_scale : float
-        Numbers of trials are multiplied with it.
+        Factor for the numbers of trials.
 
     Returns
     -------
     list of Mouse
-        In order of their names, which is that of the real mice's identifiers.
+        Sorted by name, which is the order of the real mice's identifiers.
 
     Raises
     ------
     CohortError
-        A table is missing or lacks a column, the tables have fewer mice, or a lab has a name
-        that no folder may have.
+        A table is missing or lacks a column, the tables have fewer mice, or a lab's name cannot
+        name a folder.
     """
     from shared.science.cohort.daily_tables import daily_tables
 
@@ -193,7 +193,7 @@ def plan(
 
 
 def _shortened(mouse: Mouse, n_days: int | None) -> Mouse:
-    """Keep the first days, and of the facts those that were known by the last of them."""
+    """Keep the first days, and the facts known by the last of them."""
     days = mouse.days[:n_days]
     facts = {
         name: [row for row in value if row[0] <= days[-1].date]
@@ -257,7 +257,7 @@ def _day(
 ) -> PlannedDay:
     """Plan a day; the day on which the real mouse was trained is number 0."""
     performance, easy = float(row["performance"]), float(row["performance_easy"]) / 100
-    # Equal numbers say that only easy contrasts were shown: the first phase.
+    # Equal numbers mean that only easy contrasts were shown: the first phase.
     only_easy = easy != easy or abs(performance - easy) < 1e-4
     if easy != easy:
         easy = performance
@@ -281,7 +281,7 @@ def _day(
 
 
 def _weights(days: pd.DataFrame, weights: pd.DataFrame) -> list[float]:
-    """Return the last known weight (g) on each day, before any that of an average mouse."""
+    """Return the last known weight (g) on each day; an average mouse's before the first."""
     last = weights["session_date"].searchsorted(days["session_date"], side="right")
     grams = [AVERAGE, *weights["avg_weight"]]
     return [round(float(grams[i]), 2) for i in last]

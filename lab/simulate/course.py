@@ -1,4 +1,4 @@
-"""When things happen in a simulated session: states, events, and the turning of the wheel."""
+"""Times of events in a simulated session: states, events, and the turning of the wheel."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _round(times: Floats) -> Floats:
 class Course:
     """Times of a session. Relative ones count from the trial's start, as in the raw data.
 
-    All have shape (n,) in s and are NaN where a thing did not happen.
+    All have shape (n,) in s and are NaN for events that did not happen.
     """
 
     bpod_start: float
@@ -50,7 +50,7 @@ class Course:
 
     @property
     def offset(self) -> Floats:
-        """What is added to a relative time."""
+        """Offset added to relative times."""
         return self.start - self.bpod_start
 
     @classmethod
@@ -134,7 +134,7 @@ class Course:
     def truth(
         self, session: Path, decisions: Decisions, progress: Progress, protocol: str
     ) -> Truth:
-        """Return what an exact extraction gives."""
+        """Return the results of an exact extraction."""
         import pandas as pd
 
         correct, left = decisions.correct, decisions.position < 0
@@ -204,9 +204,9 @@ def _latency(rng: np.random.Generator, contrast: Floats, performance: float) -> 
 
 
 def _when(step: Any, steps: np.ndarray) -> Floats:
-    """Return at which fraction of a movement of so many steps a step is made.
+    """Return the fraction of a movement of so many steps at which a step is made.
 
-    The wheel rests in the middle between two steps, and moves with minimum jerk.
+    The wheel rests in the middle between two steps and moves with minimum jerk.
     """
     return np.interp((step - 0.5) / np.maximum(steps, 1), _REACH, _STEPS)
 

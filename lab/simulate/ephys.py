@@ -1,6 +1,6 @@
 """Simulated sessions of an ephys rig: behaviour, a board that is the main clock, and a probe.
 
-All three have clocks of their own, with known offsets and drifts.
+Each of them has its own clock, with a known offset and drift.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class EphysRig:
     board
         The main clock.
     probe
-        The probe's clock beside it.
+        The probe's clock relative to the board's.
     channels, units
-        Sites of the probe that are simulated, and neurons along the whole of it.
+        Simulated sites of the probe, and neurons along all of it.
     cameras
-        Whose films are written; they need PyAV, as the extra ``video`` brings it.
+        Cameras with films; these need PyAV, as the extra ``video`` installs it.
     """
 
     board: BoardClock = field(default_factory=BoardClock)
@@ -43,12 +43,12 @@ class EphysRig:
 
 
 def add_probe(truth: Truth, rig: EphysRig, *, seed: int) -> dict[str, np.ndarray]:
-    """Write the recording of a probe beside that of the board; return its sorted spikes.
+    """Write the recording of a probe beside the board's; return its sorted spikes.
 
     Parameters
     ----------
     truth : Truth
-        A session that was simulated with the rig's board.
+        A session simulated with the rig's board.
     rig : EphysRig
     seed : int
 
@@ -70,6 +70,6 @@ def add_probe(truth: Truth, rig: EphysRig, *, seed: int) -> dict[str, np.ndarray
 
 
 def _board_seconds(folder: Path, rate: float) -> float:
-    """Return how long the board of a session has recorded: two columns of two bytes (s)."""
+    """Return the duration of the board's recording in a session: two columns of two bytes (s)."""
     (path,) = folder.glob("*.nidq.bin")
     return path.stat().st_size / 4 / rate

@@ -15,7 +15,7 @@ from shared.alf import SessionPath
 PROTOCOL = "_iblrig_tasks_habituationChoiceWorld"
 
 GREY, CENTRE, WATER = 1.0, 10.0, 0.14
-"""Seconds of grey screen, until the stimulus is in the centre (at most), and of the open valve."""
+"""Seconds of grey screen, until the stimulus reaches the centre (at most), of the open valve."""
 
 CONTRASTS = (1.0, 0.5, 0.25, 0.125, 0.0625)
 
@@ -39,19 +39,19 @@ def simulate_habituation(
     Parameters
     ----------
     folder : path
-        Where ``<subject>/<date>/<NNN>/<collection>`` is made, by convention ``<lab>/Subjects``.
+        Folder for ``<subject>/<date>/<NNN>/<collection>``, by convention ``<lab>/Subjects``.
     seed : int
         Together with subject, date and number it fixes the session.
     subject, date, number
-        Which session.
+        The session.
     rig : str
-        Version; from 8.13 on the states are named after what they are.
+        Version; from 8.13 on the states have descriptive names.
     n_trials : int
         Trials, at least 1.
     missed : float
         Share of the screen's flips that the photodiode misses.
     lab, collection : str
-        Laboratory, written in the settings; folder of the raw files.
+        Laboratory in the settings; folder of the raw files.
     board : BoardClock, optional
         The main clock of an ephys rig: its recording is written, too, and a description.
     """
@@ -97,7 +97,7 @@ def simulate_habituation(
 def _trial(
     rng: np.random.Generator, number: int, start: float, grey: str, after: str, missed: float
 ) -> tuple[dict[str, Any], float]:
-    """Return a trial and when it ends."""
+    """Return a trial and its end."""
     centred = round(GREY + float(rng.uniform(2, CENTRE)), 4)
     rewarded = round(centred + 0.5, 4)
     done = round(rewarded + WATER, 4)
@@ -110,7 +110,7 @@ def _trial(
         after: [[done, length]],
     }
     shown = [t + float(rng.uniform(0.02, 0.06)) for t in (0.0, GREY, centred)]
-    # The state machine writes rises and falls of the photodiode apart.
+    # The state machine writes rises and falls of the photodiode separately.
     seen = [[round(t, 4)] if rng.random() >= missed else [] for t in shown]
     events = {
         "BNC1High": seen[0] + seen[2],
@@ -139,14 +139,14 @@ def _trial(
 
 
 def _signed(trials: list[dict[str, Any]], board: BoardClock) -> dict[str, np.ndarray]:
-    """Return when each line of the board changes, from low and in turn; s on its clock."""
+    """Return the changes of each line of the board, from low and in turn; s on its clock."""
     changes: dict[str, list[float]] = {name: [] for name in (*WIRES, "bpod")}
     for trial in trials:
-        told = trial["behavior_data"]
-        start = told["Trial start timestamp"] - told["Bpod start timestamp"]
+        behavior = trial["behavior_data"]
+        start = behavior["Trial start timestamp"] - behavior["Bpod start timestamp"]
         for line, port in (("frame2ttl", "BNC1"), ("audio", "BNC2")):
             for edge in ("High", "Low"):
-                seen = told["Events timestamps"].get(f"{port}{edge}", [])
+                seen = behavior["Events timestamps"].get(f"{port}{edge}", [])
                 changes[line] += [start + t for t in seen]
-        changes["bpod"] += [start + t for t in told["States timestamps"]["reward"][0]]
+        changes["bpod"] += [start + t for t in behavior["States timestamps"]["reward"][0]]
     return {name: board.read(np.sort(times)) for name, times in changes.items()}

@@ -1,8 +1,8 @@
-"""What a simulated mouse decides: contrasts, sides and choices by the rules of the IBL task.
+"""Decisions of a simulated mouse: contrasts, sides and choices by the rules of the IBL task.
 
 The rules are those of the IBL task (behaviour paper, 2021, eLife 10:e63711): training phases,
-debiasing, adaptive reward and gain, biased blocks. What the mouse does follows a psychometric
-function whose lapses give the performance asked for.
+debiasing, adaptive reward and gain, biased blocks. The mouse follows a psychometric function
+whose lapses give the requested performance.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ PHASES: tuple[tuple[float, ...], ...] = (
 """Contrasts of each training phase; in the last and in the biased task 0 is half as frequent."""
 LAST_PHASE = len(PHASES) - 1
 PASS_RATE, PASS_TRIALS = 0.8, 50
-"""A contrast is passed with more than this rate correct in its last so many trials."""
+"""A contrast is passed by more than this fraction correct in its last so many trials."""
 PHASE_TRIALS = 200
-"""Phases 2 to 4 last so many trials."""
+"""Trials in each of phases 2 to 4."""
 EASY = 0.5
 """Errors at this contrast and above are repeated in training."""
 POSITION = 35
@@ -48,7 +48,7 @@ FIRST_BLOCK, BLOCK_SCALE, BLOCK_MIN, BLOCK_MAX = 90, 60, 20, 100
 
 @dataclass(frozen=True)
 class Progress:
-    """What a mouse carries from one session to the next.
+    """The state of a mouse between sessions.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class LearningCurve:
 
 @dataclass
 class Decisions:
-    """Trial by trial: what was shown and what the mouse reported."""
+    """The stimulus and the report of the mouse in each trial."""
 
     position: np.ndarray
     contrast: Floats
@@ -131,7 +131,7 @@ class Decisions:
 
     @property
     def correct(self) -> np.ndarray:
-        """Which trials were answered right. Shape (n,), bool."""
+        """Whether each trial was answered right. Shape (n,), bool."""
         return self.choice == -np.sign(self.position)
 
 
@@ -149,7 +149,7 @@ def next_day(progress: Progress, responses: int, water: float, weight: float) ->
 
 @dataclass(frozen=True)
 class Chooser:
-    """How a mouse decides in one session."""
+    """The decisions of a mouse in one session."""
 
     performance: float
     threshold: float | None = None
@@ -214,8 +214,8 @@ def training_decisions(
             last.append(correct)
             del last[:-PASS_TRIALS]
         rows.append((side * POSITION, contrast, probability, choice, repeat, phase, 0, 0))
-    kept = {c: tuple(o) for c, o in outcomes.items()}
-    after = replace(progress, phase=phase, phase_trials=in_phase, outcomes=kept)
+    last_outcomes = {c: tuple(o) for c, o in outcomes.items()}
+    after = replace(progress, phase=phase, phase_trials=in_phase, outcomes=last_outcomes)
     return _decisions(rows), after
 
 

@@ -73,7 +73,7 @@ def simulate_mouse(
     rig_version: int,
     ephys: EphysRig | None = None,
 ) -> Iterator[Truth]:
-    """Simulate the sessions of one mouse in order; each takes up the progress of the last.
+    """Simulate the sessions of one mouse in order; each continues the progress of the last.
 
     The mouse goes on to the biased task when it sees all contrasts and was right on more than
     80 % of the easy trials for three sessions.

@@ -1,7 +1,7 @@
-"""A simulated raw recording of a probe: the voltage that its simulated spikes would have made.
+"""A simulated raw recording of a probe: the voltage of its simulated spikes.
 
-SpikeGLX's files, so that what reads a real probe reads this one: ``….ap.bin`` and ``….lf.bin``,
-int16 of all channels sample by sample, each with its ``.meta``. Keys of the ``.meta``: those that
+The files are SpikeGLX's, so that readers of real probes read them: ``….ap.bin`` and ``….lf.bin``,
+int16 of all channels sample by sample, each with its ``.meta``. The ``.meta`` has the keys that
 neo, probeinterface and IBL's spikeglx need to open it.
 """
 
@@ -21,15 +21,15 @@ RATE = 30_000.0
 """Samples per second of the AP band."""
 
 LF_RATE = 2_500.0
-"""Of the LF band."""
+"""Samples per second of the LF band."""
 
 RATES = {"ap": RATE, "lf": LF_RATE}
 
 MICROVOLTS = 2.34375
-"""Of one count: Neuropixels 1.0 at a gain of 500."""
+"""Voltage of one count of the AP band: Neuropixels 1.0 at a gain of 500."""
 
 LF_MICROVOLTS = 4.6875
-"""Of one count of the LF band, at a gain of 250."""
+"""Voltage of one count of the LF band, at a gain of 250."""
 
 NOISE = 6.0
 """Standard deviation of a site's own noise in µV."""
@@ -45,16 +45,16 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class ProbeDrift:
-    """A probe's clock beside the main one, and what it has missed.
+    """A probe's clock relative to the main one, and the pulses that it has missed.
 
     Attributes
     ----------
     offset
-        What it reads as the main clock begins (s).
+        Reading of the probe's clock as the main clock begins (s).
     drift
-        By how much it is faster, in parts per million.
+        Excess speed of the clock in parts per million.
     lost
-        Pulses of the synchronisation line that it has missed, from 0.
+        Missed pulses of the synchronisation line, counted from 0.
     """
 
     offset: float = 0.0
@@ -62,7 +62,7 @@ class ProbeDrift:
     lost: tuple[int, ...] = ()
 
     def read(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the probe's clock reads at times of the main one."""
+        """Return the probe's clock at times of the main one."""
         return self.offset + np.asarray(times, float) * (1 + self.drift * 1e-6)
 
 
@@ -74,7 +74,7 @@ class SimulatedProbe:
     sorting : mapping of array
         Files of :func:`lab.simulate.spikes.simulate_sorting`; times are the main clock's.
     channels : int
-        Sites from the tip that are simulated.
+        Simulated sites, from the tip.
     seed : int
     drift : ProbeDrift
         The probe's clock.
@@ -102,7 +102,7 @@ class SimulatedProbe:
         rng = np.random.default_rng([self.seed, first])
         n = last - first
         volts = rng.standard_normal((n, self.channels), np.float32) * np.float32(NOISE)
-        # What all sites share, and slow waves that a filter has to take off.
+        # Noise common to all sites, and slow waves that a filter has to remove.
         shared = rng.normal(0, 4, (n, 1)) + self._wave(first, last, RATE, 40)
         volts += shared.astype(np.float32) * self._by_depth()
         length = self._waveforms.shape[1]
@@ -126,7 +126,7 @@ class SimulatedProbe:
         return size * np.sin(2 * np.pi * 7 * np.arange(first, last)[:, None] / rate)
 
     def _add(self, spike: int, volts: NDArray[np.float32], first: int) -> None:
-        """Add what a spike makes of itself to the samples from ``first`` on."""
+        """Add a spike's voltage to the samples from ``first`` on."""
         unit, start = self._clusters[spike], int(self._starts[spike]) - first
         shape = self._waveforms[unit]
         sites = self._places[unit] < self.channels
@@ -165,9 +165,9 @@ def simulate_recording(
     sorting : mapping of array
         Files of :func:`lab.simulate.spikes.simulate_sorting`.
     seconds : float
-        From the session's beginning.
+        Duration from the session's start.
     channels : int
-        Sites to be simulated.
+        Simulated sites.
     seed : int
 
     Returns
@@ -187,9 +187,9 @@ def write_probe(
     ----------
     probe : SimulatedProbe
     coordinates : array, sites × 2
-        Places of at least as many sites in µm.
+        Positions of at least as many sites in µm.
     seconds : float
-        How long it records, by its own clock.
+        Duration of the recording by the probe's clock.
     folder : path
         ``raw_ephys_data/probe00`` of a session.
     """
@@ -203,13 +203,13 @@ def write_probe(
 def write_recording(
     samples: NDArray[np.int16], coordinates: NDArray[np.generic], folder: Path
 ) -> Path:
-    """Write the files of a recording; return that of the samples.
+    """Write the files of a recording; return the path of the samples.
 
     Parameters
     ----------
     samples : array of int16, samples × (sites + 1)
     coordinates : array, sites × 2
-        Places of at least as many sites in µm.
+        Positions of at least as many sites in µm.
     folder : Path
         ``raw_ephys_data/probe00`` of a session.
     """
@@ -231,15 +231,15 @@ def _write(
             file.write(content)
             digest.update(content)
             size, columns = size + len(content), block.shape[1]
-    about = _About(path, band, size, columns, digest.hexdigest().upper())
-    lines = (f"{k}={v}\n" for k, v in _meta(about, coordinates))
+    written = _About(path, band, size, columns, digest.hexdigest().upper())
+    lines = (f"{k}={v}\n" for k, v in _meta(written, coordinates))
     path.with_suffix(".meta").write_text("".join(lines))
     return path
 
 
 @dataclass(frozen=True)
 class _About:
-    """A file of samples: where, of which band, bytes, columns, SHA-1."""
+    """A file of samples: its path, band, bytes, columns, SHA-1."""
 
     path: Path
     band: str
@@ -249,7 +249,7 @@ class _About:
 
 
 def _meta(about: _About, coordinates: NDArray[np.generic]) -> Iterator[tuple[str, object]]:
-    """Yield what SpikeGLX's `.meta` would say of the file."""
+    """Yield the entries of SpikeGLX's `.meta` for the file."""
     sites, rate = about.columns - 1, RATES[about.band]
     first = 0 if about.band == "ap" else N_CHANNELS
     imro = "".join(f"({c} 0 0 500 250 1)" for c in range(N_CHANNELS))

@@ -1,7 +1,7 @@
 """Simulate a mouse on a rig: raw sessions in the formats of rig 5 and rig 8.
 
-The files are those that a rig writes, so everything behind them can be tried with sessions of real
-length. They say in their settings that they are synthetic (``"SYNTHETIC": true``).
+The files are those of a real rig, so all later steps can be tried with sessions of real length.
+Their settings say that they are synthetic (``"SYNTHETIC": true``).
 """
 
 from __future__ import annotations
@@ -78,17 +78,17 @@ def simulate_session(
     Parameters
     ----------
     folder : path
-        Where ``<subject>/<date>/<NNN>/<collection>`` is made, by convention ``<lab>/Subjects``.
+        Folder for ``<subject>/<date>/<NNN>/<collection>``, by convention ``<lab>/Subjects``.
     seed : int
         Seed; together with subject, date and number it fixes the session.
     subject, date, number
-        Which session.
+        The session.
     rig_version : {5, 8}
         Format of the files.
     day : int
         Day of training, from 0; written in the settings.
     performance : float
-        Fraction correct on easy contrasts, 0 to 1; the trials are drawn with it.
+        Fraction correct on easy contrasts, 0 to 1, for drawing the trials.
     n_trials : int
         Number of trials, at least 1.
     protocol : {'training', 'biased'}
@@ -98,15 +98,15 @@ def simulate_session(
     last_phase : int
         Training phase beyond which the experimenter does not let the mouse pass.
     threshold : float, optional
-        Of the psychometric function, in percent contrast; by default it falls with performance.
+        Threshold of the psychometric function in percent contrast; by default by performance.
     lab : str
-        Laboratory, written in the settings.
+        Laboratory in the settings.
     weight : float
         Weight of the mouse in g.
     collection : str
         Folder of the raw files.
     truth_folder : path, optional
-        Where to write the truth too, as ALF files.
+        Folder for the truth, as ALF files.
     board : BoardClock, optional
         The main clock of an ephys rig: its recording is written, too, and a description.
     cameras : sequence of SimulatedCamera
@@ -115,14 +115,14 @@ def simulate_session(
     Returns
     -------
     Truth
-        What an exact extraction gives back, and the mouse's progress.
+        The results of an exact extraction, and the mouse's progress.
 
     Raises
     ------
     ValueError
-        A number out of its range, an unknown rig version or protocol.
+        A number is out of its range, or the rig version or protocol is unknown.
     ALFInvalid
-        Subject or number can not be in a session path.
+        The subject or number cannot be in a session path.
     """
     path = SessionPath(None, subject, date, number)
     if rig_version not in VERSIONS or protocol not in PROTOCOLS:
@@ -169,8 +169,8 @@ def simulate_session(
 
 
 def _devices(cameras: Sequence[SimulatedCamera]) -> dict[str, Any] | None:
-    """Return the cameras as an experiment description names them."""
-    about = {
+    """Return the cameras in the form of an experiment description."""
+    cameras_by_label = {
         each.label: {
             "collection": COLLECTION,
             "sync_label": f"{each.label}_camera",
@@ -180,9 +180,9 @@ def _devices(cameras: Sequence[SimulatedCamera]) -> dict[str, Any] | None:
         }
         for each in cameras
     }
-    return {"cameras": about} if about else None
+    return {"cameras": cameras_by_label} if cameras_by_label else None
 
 
 def _words(number: int) -> list[int]:
-    """Return an integer of any size as words that a seed sequence takes."""
+    """Return an integer of any size as words for a seed sequence."""
     return [(number >> shift) & 0xFFFFFFFF for shift in range(0, max(number.bit_length(), 1), 32)]

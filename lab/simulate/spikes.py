@@ -53,7 +53,7 @@ def simulate_sorting(
     order = np.argsort(times, kind="stable")
     y = np.arange(N_CHANNELS) // 2 * 20.0
     coordinates = np.column_stack([np.tile([16.0, 48.0, 0.0, 32.0], N_CHANNELS // 4), y])
-    # Drawn apart, so that a seed keeps its spikes: each neuron has a place and a shape of its own.
+    # A separate generator keeps a seed's spikes: each neuron has its own position and shape.
     own = np.random.default_rng([seed, 1])
     places = np.column_stack([own.uniform(0, 48, n_units), depths])
     shapes = _shapes(own, n_units)

@@ -1,4 +1,4 @@
-"""What happened in a simulated session, to hold the extraction against."""
+"""The true events of a simulated session, for comparison with the extraction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lab.simulate.mouse import Floats, Progress
 
 @dataclass(frozen=True)
 class Truth:
-    """What really happened in a simulated session; times in s from the state machine's start.
+    """The truth about a simulated session; times in s from the state machine's start.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class Truth:
     performance_easy : float
         Fraction correct at contrasts of 0.5 and above.
     progress : Progress
-        What the mouse takes to its next session.
+        The mouse's state for its next session.
     films : mapping
-        Of each camera, by its label.
+        The truth about each camera's film, by the camera's label.
     """
 
     session: Path

@@ -1,8 +1,8 @@
 """Run a task with the Python of another environment (``lab.worker.environments``).
 
 As a program, ``python -P apart.py PLACE ORDER RESULT PARENT``: PLACE is the folder where Fornix is
-installed for the worker. Of that folder only Fornix is to be had here, so the libraries are those
-of this environment alone.
+installed for the worker. Of that folder only Fornix can be imported here, so that all libraries
+come from this environment.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ CODE = ("lab", "shared")
 
 
 class FornixFinder(DistributionFinder):
-    """Finds Fornix's own packages, and what it says of itself, and nothing else.
+    """Finds Fornix's own packages and metadata, and nothing else.
 
     Parameters
     ----------
     code
         Folder with the packages.
     place
-        Folder with the ``.dist-info``; another one where the packages are a checkout's.
+        Folder with the ``.dist-info``; a different one if the packages are a checkout's.
     """
 
     def __init__(self, code: str, place: str) -> None:
@@ -36,13 +36,13 @@ class FornixFinder(DistributionFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return where a package of Fornix is."""
+        """Return the location of a Fornix package."""
         return PathFinder.find_spec(name, [self._code], target) if name in CODE else None
 
     def find_distributions(self, context: Any = None) -> Iterator[Distribution]:
-        """Yield Fornix, where it or everything is asked for."""
-        asked = getattr(context, "name", None)
-        if asked in (None, "fornix"):
+        """Yield Fornix if it or every distribution is requested."""
+        requested = getattr(context, "name", None)
+        if requested in (None, "fornix"):
             own = DistributionFinder.Context(name="fornix", path=[self._place])
             yield from MetadataPathFinder.find_distributions(own)
 

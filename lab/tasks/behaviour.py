@@ -18,46 +18,55 @@ log = logging.getLogger(__name__)
 
 
 def trials(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
-    """Extract the trials and judge them; without a readable wheel they come out all the same."""
+    """Extract the trials and judge them; a damaged wheel does not prevent it."""
     from shared.science.behaviour.facts import session_facts
     from shared.science.behaviour.quality import quality_of
     from shared.science.behaviour.trials import extract, save
 
-    found = extract(session, arguments["collection"])
-    files = found.files()
+    extracted = extract(session, arguments["collection"])
+    files = extracted.files()
     table: Any = files["_ibl_trials.table.pqt"]
     quality = _judged(
-        lambda: quality_of(found.task, found.trials, found.wheel, found.first_movements), arguments
+        lambda: quality_of(
+            extracted.task, extracted.trials, extracted.wheel, extracted.first_movements
+        ),
+        arguments,
     )
-    facts = RunFacts(**session_facts(table, found.task.settings), extended_qc=quality)
+    facts = RunFacts(**session_facts(table, extracted.task.settings), extended_qc=quality)
     return Outputs(save(files, out / arguments["output_collection"]), facts)
 
 
 def trials_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
-    """Extract the trials on the main clock, and judge them by what the board saw.
+    """Extract the trials on the main clock, and judge them by the board's recording.
 
     Raises
     ------
     ExtractionError
-        Raw files are not whole, or the pulses are not those of the trials.
+        Raw files are incomplete, or the pulses are not those of the trials.
     """
     from shared.science.behaviour.facts import session_facts
     from shared.science.behaviour.main_extraction import extract_on_main_clock
     from shared.science.behaviour.quality import quality_of
     from shared.science.behaviour.trials import save
 
-    found = extract_on_main_clock(session, arguments["collection"], arguments["sync_collection"])
-    files = found.files()
+    extracted = extract_on_main_clock(
+        session, arguments["collection"], arguments["sync_collection"]
+    )
+    files = extracted.files()
     table: Any = files["_ibl_trials.table.pqt"]
     quality = _judged(
         lambda: quality_of(
-            found.task, found.trials, found.wheel, found.first_movements, found.board
+            extracted.task,
+            extracted.trials,
+            extracted.wheel,
+            extracted.first_movements,
+            extracted.board,
         ),
         arguments,
     )
-    if found.clock is not None:
-        quality |= _clock_told(found.clock, namespace_of(arguments["output_collection"]))
-    facts = RunFacts(**session_facts(table, found.task.settings), extended_qc=quality)
+    if extracted.clock is not None:
+        quality |= _clock_told(extracted.clock, namespace_of(arguments["output_collection"]))
+    facts = RunFacts(**session_facts(table, extracted.task.settings), extended_qc=quality)
     return Outputs(save(files, out / arguments["output_collection"]), facts)
 
 
@@ -75,8 +84,10 @@ def wheel_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> list[P
     from shared.science.behaviour.main_extraction import extract_on_main_clock, wheel_files
     from shared.science.behaviour.trials import save
 
-    found = extract_on_main_clock(session, arguments["collection"], arguments["sync_collection"])
-    return save(wheel_files(found), out / arguments["output_collection"])
+    extracted = extract_on_main_clock(
+        session, arguments["collection"], arguments["sync_collection"]
+    )
+    return save(wheel_files(extracted), out / arguments["output_collection"])
 
 
 def habituation(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
@@ -87,10 +98,10 @@ def habituation(session: Path, out: Path, arguments: Mapping[str, str]) -> Outpu
     from shared.science.behaviour.trials import save
 
     task = read_task(session, arguments["collection"])
-    found = compute_habituation(task)
-    quality = _judged(lambda: quality_of_habituation(task, found), arguments)
-    facts = RunFacts(n_trials=len(found["feedbackType"]), extended_qc=quality)
-    return Outputs(save(saved(found), out / arguments["output_collection"]), facts)
+    extracted = compute_habituation(task)
+    quality = _judged(lambda: quality_of_habituation(task, extracted), arguments)
+    facts = RunFacts(n_trials=len(extracted["feedbackType"]), extended_qc=quality)
+    return Outputs(save(saved(extracted), out / arguments["output_collection"]), facts)
 
 
 def habituation_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
@@ -99,7 +110,7 @@ def habituation_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> 
     Raises
     ------
     ExtractionError
-        Raw files are not whole, or the pulses are not those of the trials.
+        Raw files are incomplete, or the pulses are not those of the trials.
     """
     from shared.science.behaviour.habituation import compute_habituation, saved
     from shared.science.behaviour.main_extraction import pulses_of_protocol
@@ -112,16 +123,16 @@ def habituation_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> 
     task = read_task(session, collection)
     pulses, wiring = pulses_of_protocol(session, collection, arguments["sync_collection"])
     clock = habituation_on_main_clock(task, compute_habituation(task), pulses, wiring)
-    found = clock.trials
-    quality = _judged(lambda: quality_of_habituation(task, found), arguments)
+    extracted = clock.trials
+    quality = _judged(lambda: quality_of_habituation(task, extracted), arguments)
     quality |= _clock_told(clock, namespace_of(output))
-    facts = RunFacts(n_trials=len(found["feedbackType"]), extended_qc=quality)
-    files = saved(found) | {"_ibl_trials.stimCenter_times.npy": found["stimCenter_times"]}
+    facts = RunFacts(n_trials=len(extracted["feedbackType"]), extended_qc=quality)
+    files = saved(extracted) | {"_ibl_trials.stimCenter_times.npy": extracted["stimCenter_times"]}
     return Outputs(save(files, out / output), facts)
 
 
 def _judged(judge: Callable[[], Quality], arguments: Mapping[str, str]) -> dict[str, Any]:
-    """Return the quality as the session keeps it; that it cannot be judged fails no task."""
+    """Return the quality as the session keeps it; a failure of the checks fails no task."""
     try:
         quality = judge()
     except Exception:
@@ -134,7 +145,7 @@ def _judged(judge: Callable[[], Quality], arguments: Mapping[str, str]) -> dict[
 
 
 def namespace_of(output_collection: str) -> str:
-    """Return under which name Alyx keeps the quality of a protocol: ``task``, or ``task_01``."""
+    """Return Alyx's name for the quality of a protocol: ``task``, or ``task_01``."""
     name = output_collection.rpartition("/")[2]
     return name if name.startswith("task_") else "task"
 

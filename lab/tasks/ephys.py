@@ -13,18 +13,18 @@ log = logging.getLogger(__name__)
 
 
 AP_EVERY = 10
-"""Of the AP band's windows of 4.4 s every tenth is looked at: 98 of an hour."""
+"""Step between the windows of 4.4 s of the AP band that are analysed: 98 in an hour."""
 
 BANDS = {"ap": AP_EVERY, "lf": 1}
 
 
 def raw_quality(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
-    """Tell how loud the bands of a probe are, in time and by frequency.
+    """Measure the noise of a probe's bands, in time and by frequency.
 
     Raises
     ------
     ExtractionError
-        There is no recording, or several; its gains are not told.
+        There is no recording, or several, or its gains are missing.
     CodecError
         A recording is not as its ``.meta`` says.
     """
@@ -33,29 +33,29 @@ def raw_quality(session: Path, out: Path, arguments: Mapping[str, str]) -> Outpu
     from shared.science.ephys.raw_quality import look_at
 
     folder, target = (root / arguments["collection"] for root in (session, out))
-    told: dict[str, float | str | None] = {}
+    summary: dict[str, float | str | None] = {}
     paths: list[Path] = []
     for band, every in BANDS.items():
         if not any(folder.glob(f"*.{band}.meta")):
             continue
         with open_recording(folder, "imec", band) as recording:
-            found = look_at(recording.band(), every)
+            measured = look_at(recording.band(), every)
         log.info(
             "%s: median loudness %.1f µV, %.4f %% saturated",
-            band, found.microvolts(50), 100 * found.saturated,
+            band, measured.microvolts(50), 100 * measured.saturated,
         )  # fmt: skip
         name = f"_raw_{folder.name}_{band}"
-        told |= {f"{name}_rms_p{p}_uV": round(found.microvolts(p), 3) for p in (10, 90)}
-        told[f"{name}_saturated"] = found.saturated
-        paths += [save(target / file, x) for file, x in found.files(band.upper()).items()]
-    return Outputs(paths, RunFacts(extended_qc=told))
+        summary |= {f"{name}_rms_p{p}_uV": round(measured.microvolts(p), 3) for p in (10, 90)}
+        summary[f"{name}_saturated"] = measured.saturated
+        paths += [save(target / file, x) for file, x in measured.files(band.upper()).items()]
+    return Outputs(paths, RunFacts(extended_qc=summary))
 
 
 def compress(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path]:
-    """Compress the raw files of a folder losslessly, for analyses and for looking at.
+    """Compress the raw files of a folder losslessly, for analyses and for pages.
 
-    Each is decoded again and compared before it counts. Chunks are short, and the loudness of
-    every second is kept beside them, as a page needs both to show any moment at once.
+    Each file counts only after it was decoded again and compared. Chunks are short, and the RMS
+    of every second is kept beside them: pages need both to show any moment at once.
 
     Raises
     ------

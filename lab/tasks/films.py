@@ -1,6 +1,6 @@
-"""Films of cameras: frames read one after the other or here and there, and films written.
+"""Films of cameras: read all frames or some of them, and write films.
 
-By PyAV, which brings the libraries of ffmpeg with it: a worker needs no program beside Python.
+PyAV brings the libraries of ffmpeg with it: a worker needs no program beside Python.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Frame = npt.NDArray[np.uint8]
 """A frame in grey: (height, width)."""
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".mov")
-"""Forms of a film; the first that is there is read."""
+"""Formats of a film; the first one that exists is read."""
 
 KEY_EVERY = 60
-"""Frames from which a film can be entered: a page that jumps decodes so many at most."""
+"""Frames between key frames: a page that jumps decodes so many at most."""
 
 CRF = {"bpod": "29", "nidq": "17"}
 """Quality (lower is better) by the session's clock, as the IBL pipeline compresses its films."""
@@ -37,12 +37,12 @@ CRF = {"bpod": "29", "nidq": "17"}
 
 @dataclass(frozen=True)
 class FilmHeader:
-    """What a film says of itself.
+    """Header of a film.
 
     Attributes
     ----------
     n_frames
-        Counted, not as the header has it.
+        The counted frames, not the header's number.
     fps
         Frames a second of the container, which need not be the camera's.
     """
@@ -59,7 +59,7 @@ def find_film(folder: Path, camera: str) -> Path:
     Raises
     ------
     RawFileMissing
-        There is none.
+        There is no film of the camera.
     """
     name = f"_iblrig_{camera}Camera.raw"
     for suffix in SUFFIXES:
@@ -104,13 +104,13 @@ class Film:
             yield frame.to_ndarray(format="gray")
 
     def _from(self, at: int) -> Iterator[Any]:
-        """Read from the last key frame before a moment on; what was read before is forgotten."""
+        """Read from the last key frame before a moment on; frames read before are dropped."""
         self._container.seek(at, stream=self._stream)
         return self._container.decode(self._stream)
 
     def samples(self, numbers: Sequence[int]) -> npt.NDArray[np.uint8]:
         """Return some frames, by their number from 0, rising; shape (frames, height, width)."""
-        found: list[Frame] = []
+        selected: list[Frame] = []
         reading: Iterator[Any] = iter(())
         last = -KEY_EVERY - 1
         for number in numbers:
@@ -122,9 +122,9 @@ class Film:
             )
             if frame is None:
                 raise _unreadable(self.path, f"frame {number} cannot be decoded")
-            found.append(frame.to_ndarray(format="gray"))
+            selected.append(frame.to_ndarray(format="gray"))
             last = number
-        return np.stack(found)
+        return np.stack(selected)
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def open_film(path: Path) -> Iterator[Film]:
     Raises
     ------
     RawFileInvalid
-        It is no film, or is damaged.
+        It is not a film, or it is damaged.
     """
     try:
         with av.open(str(path)) as container:
@@ -154,21 +154,21 @@ def _unreadable(path: Path, why: str) -> RawFileInvalid:
 def write_film(
     path: Path, frames: Iterable[Frame], fps: float, crf: str = CRF["nidq"], codec: str = "libx264"
 ) -> int:
-    """Write frames as a film; return how many there were.
+    """Write frames as a film; return their number.
 
-    Pages play it at once: H.264 with its index first, entered at every `KEY_EVERY` th frame. The
-    same frames give the same bytes.
+    Pages can play it at once: H.264 with its index first and every `KEY_EVERY` th frame a key
+    frame. The same frames give the same bytes.
 
     Parameters
     ----------
     path : path
-        Its end decides on the container.
+        Its suffix decides the container.
     frames : iterable of array
-        In grey; height and width are even.
+        Grey; height and width are even.
     fps : float
         Frames a second.
     crf, codec : str
-        Of the encoder.
+        Settings of the encoder.
     """
     number = 0
     options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
@@ -194,12 +194,12 @@ def _threads() -> int:
 
 
 def compress_film(source: Path, target: Path, crf: str) -> FilmHeader:
-    """Compress a film, and prove that it has the same frames.
+    """Compress a film, and prove that no frame is missing.
 
     Raises
     ------
     RawFileInvalid
-        It cannot be read, or frames are missing afterwards.
+        The film cannot be read, or frames are missing afterwards.
     """
     with open_film(source) as film:
         header = film.header

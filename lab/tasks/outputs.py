@@ -1,4 +1,4 @@
-"""What the implementation of a task may return beside the files it has written."""
+"""Results that the implementation of a task may return beside its files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.model.task import RunFacts
 
 @dataclass(frozen=True)
 class Outputs:
-    """Files, and what was found out about the session."""
+    """Files, and facts about the session."""
 
     paths: list[Path]
     facts: RunFacts | None = None

@@ -14,12 +14,12 @@ log = logging.getLogger(__name__)
 
 
 def passive(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path]:
-    """Find what a passive protocol showed and played, on the main clock.
+    """Find the stimuli and sounds of a passive protocol, on the main clock.
 
     Raises
     ------
     ExtractionError
-        The pulses are not there, or its periods cannot be told apart.
+        The pulses are missing, or its periods cannot be told apart.
     """
     import pandas as pd
 
@@ -35,13 +35,13 @@ def passive(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path
     pulses, wiring = pulses_of_protocol(session, collection, arguments["sync_collection"])
     lines = {name: pulses.of(wiring[name]) for name in ("bpod", "frame2ttl", "audio")}
     screen = steady(lines["frame2ttl"])
-    found = passive.periods(screen, float(pulses.times[-1]) if pulses.times.size else 0.0)
+    periods = passive.periods(screen, float(pulses.times[-1]) if pulses.times.size else 0.0)
     replayed = not settings.get("SKIP_EVENT_REPLAY", False)
     table = {
-        "passiveProtocol": found.protocol,
-        "spontaneousActivity": found.spontaneous,
-        "RFM": found.mapping,
-        "taskReplay": found.replay if replayed else (np.nan, np.nan),
+        "passiveProtocol": periods.protocol,
+        "spontaneousActivity": periods.spontaneous,
+        "RFM": periods.mapping,
+        "taskReplay": periods.replay if replayed else (np.nan, np.nan),
     }
     target.mkdir(parents=True, exist_ok=True)
     written = [target / "_ibl_passivePeriods.intervalsTable.csv"]
@@ -49,19 +49,21 @@ def passive(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path
 
     noise = folder / "_iblrig_RFMapStim.raw.bin"
     if noise.is_file():
-        times = passive.mapping_times(np.fromfile(noise, np.uint8), screen.between(*found.mapping))
+        times = passive.mapping_times(
+            np.fromfile(noise, np.uint8), screen.between(*periods.mapping)
+        )
         written.append(target / "_ibl_passiveRFM.times.npy")
         np.save(written[-1], times)
     if not replayed:
         return written
-    # What one line does not show, others may.
+    # One line may have no answer where the others have.
     try:
-        shown = passive.gabors(screen.between(*found.replay))
+        shown = passive.gabors(screen.between(*periods.replay))
         gabors = passive.replayed_gabors(shown, _sequence(settings))
         written.append(target / "_ibl_passiveGabor.table.csv")
         pd.DataFrame(gabors).to_csv(written[-1])
-        valve = lines["bpod"].between(*found.replay).intervals()
-        played = passive.sounds(lines["audio"].between(*found.replay))
+        valve = lines["bpod"].between(*periods.replay).intervals()
+        played = passive.sounds(lines["audio"].between(*periods.replay))
         stimuli = pd.DataFrame(passive.stimuli(valve, *played))
         written.append(target / "_ibl_passiveStims.table.csv")
         stimuli.to_csv(written[-1])
@@ -71,7 +73,7 @@ def passive(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path
 
 
 def _sequence(settings: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
-    """Return the gratings of the sequence that a rig before version 8 replayed, if it is here."""
+    """Return the replayed gratings of rigs before version 8, if their sequence is here."""
     from shared.science.behaviour.pregenerated import SEQUENCES, sequence_number
 
     folder, number = os.environ.get(SEQUENCES), sequence_number(settings)

@@ -1,9 +1,9 @@
-"""Extractors of ibllib's personal projects as they are, run where ibllib is installed.
+"""Unchanged extractors of ibllib's personal projects, run where ibllib is installed.
 
-They come as a package ``projects`` that lies beside ibllib: classes of Bpod extractors by protocol
+They come as a package ``projects`` beside ibllib: classes of Bpod extractors by protocol
 (``task_extractor_map.json``) and classes of tasks (``projects.extraction_tasks``). ibllib's pins
-do not go with a worker's, so it lives in a Python of its own, which ``FORNIX_IBLLIB`` names.
-A lab declares a task for its protocols and names `extract` as what runs it.
+clash with a worker's, so it has its own Python, which ``FORNIX_IBLLIB`` names. A lab declares a
+task for its protocols and names `extract` as its implementation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ENVIRONMENT_CODE = 70
 
 
 def extract(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path] | None:
-    """Run what ibllib has for a protocol's raw files; nothing in the session's folder changes.
+    """Run ibllib's extractors for a protocol's raw files; the session's folder stays unchanged.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def extract(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path
     Returns
     -------
     list of Path, None
-        What was written; None where nothing came out.
+        The written files; None if there are none.
 
     Raises
     ------
     MachineTrouble
-        There is no ibllib, or not the project, on this computer.
+        ibllib or the project is missing on this computer.
     ValueError
-        ibllib failed; its own words are in the log.
+        ibllib failed; its messages are in the log.
     """
     python = _python()
     with tempfile.TemporaryDirectory() as place:
@@ -71,7 +71,7 @@ def extract(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path
 
 
 def folders() -> list[str]:
-    """Return the folders from which the Python of ibllib loads; none where there is none."""
+    """Return the folders from which ibllib's Python loads; none if there is no such Python."""
     if not (named := os.environ.get(PYTHON)):
         return []
     prefix = Path(named).absolute().parents[1]
@@ -89,9 +89,9 @@ def _python() -> str:
 
 
 def _shadow(session: Path, place: Path) -> Path:
-    """Return a folder like the session's, with links to its files, into which ibllib may write.
+    """Return a folder like the session's, with links to its files, in which ibllib may write.
 
-    ibllib knows a session by its path: ``lab/Subjects/subject/date/number``.
+    ibllib identifies a session by its path: ``lab/Subjects/subject/date/number``.
     """
     parts = session.parts[-5:]
     named = len(parts) == 5 and parts[1] == "Subjects"
@@ -105,7 +105,7 @@ def _shadow(session: Path, place: Path) -> Path:
 
 
 def _bring(shadow: Path, out: Path) -> list[Path]:
-    """Move what was written below the outputs' folder; return where it is."""
+    """Move the written files below the outputs' folder; return their paths."""
     moved = []
     for path in sorted(shadow.rglob("*")):
         if path.is_file() and not path.is_symlink():

@@ -1,7 +1,7 @@
-"""Run by the Python that has ibllib (see ``lab.tasks.personal``); nothing of Fornix is imported.
+"""Runs in the Python that has ibllib (see ``lab.tasks.personal``); imports nothing of Fornix.
 
 The order is one argument, JSON: ``session``, ``collection``, ``output_collection``,
-``extractors``. Whatever is written lies below the session's folder afterwards.
+``extractors``. The written files are below the session's folder afterwards.
 """
 
 import contextlib
@@ -15,18 +15,18 @@ from typing import Any
 ENVIRONMENT_CODE = 70
 
 OURS = ("RegisterRaw", "TrainingStatus")
-"""What Fornix itself does, where a description asks for it beside the extractor."""
+"""Tasks of a description that Fornix does itself, beside the extractor."""
 
 
 def main(order: dict[str, str]) -> int:
-    """Run the extractors; what they print is the task's log."""
+    """Run the extractors; their output is the task's log."""
     session = Path(order["session"])
     names = [name.strip() for name in order.get("extractors", "").split(",") if name.strip()]
     names = [name for name in names if not any(each in name for each in OURS)]
     try:
         with contextlib.redirect_stdout(sys.stderr):
             bpod = importlib.import_module("ibllib.io.extractors.bpod_trials")
-            found = [find(name) for name in names]
+            classes = [find(name) for name in names]
     except ImportError as error:
         print(f"ibllib, or the project, cannot be imported: {error}")
         return ENVIRONMENT_CODE
@@ -34,10 +34,10 @@ def main(order: dict[str, str]) -> int:
     collection = order["collection"]
     target = session / order["output_collection"]
     with contextlib.redirect_stdout(sys.stderr):
-        if not found:
+        if not classes:
             extractor = bpod.get_bpod_extractor(session, task_collection=collection)
             extractor.extract(save=True, path_out=target, task_collection=collection)
-        for name, one in zip(names, found, strict=True):
+        for name, one in zip(names, classes, strict=True):
             if "." in name:
                 one(session).extract(save=True, path_out=target, task_collection=collection)
             else:
@@ -49,7 +49,7 @@ def main(order: dict[str, str]) -> int:
 
 
 def find(name: str) -> Any:
-    """Return the class of a name: a path, or a task of the projects' or of ibllib."""
+    """Return the class with a name: a path, or a task of the projects or of ibllib."""
     if "." in name:
         module, _, own = name.rpartition(".")
         return getattr(importlib.import_module(module), own)

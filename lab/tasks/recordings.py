@@ -18,7 +18,7 @@ from shared.science.ephys.raw_quality import RawBand, volts_of
 from shared.science.errors import RawFileInvalid, RawFileMissing
 
 KINDS = (".ebin", ".cbin", ".bin")
-"""Forms of a recording; the first that is there is read."""
+"""Formats of a recording; the first one that exists is read."""
 
 
 class RawRecording:
@@ -27,7 +27,7 @@ class RawRecording:
     Attributes
     ----------
     path : path
-        Of the samples.
+        Path of the samples.
     meta : Meta
     rate : float
         Samples a second.
@@ -48,22 +48,22 @@ class RawRecording:
         return self._samples.read(start, stop, channels=channels)
 
     def band(self) -> RawBand:
-        """Return the recording as its quality is judged: without lines of other devices.
+        """Return the recording for its quality checks: without lines of other devices.
 
         Raises
         ------
         RawFileInvalid
-            Its ``.meta`` does not tell the gains.
+            Its ``.meta`` has no gains.
         """
         facts = self.meta.facts(self.n_channels)
         if "microvolts" not in facts:
             fix = "copy the .meta from the computer that recorded"
             raise RawFileInvalid(self.meta.name, "it does not tell the gains", fix)
-        told: Any = facts["microvolts"]
+        gains: Any = facts["microvolts"]
         n = self.meta.sync_columns().word
         most = int(self.meta.number("imMaxInt") or 512)
         return RawBand(
-            self.read, self.n_samples, self.rate, volts_of(told, self.n_channels)[:n], most
+            self.read, self.n_samples, self.rate, volts_of(gains, self.n_channels)[:n], most
         )
 
 
@@ -75,18 +75,18 @@ def open_recording(folder: Path, stream: str, band: str = "") -> Iterator[RawRec
     ----------
     folder : path
     stream : {'nidq', 'imec'}
-        As its ``.meta`` says.
+        Device in its ``.meta``.
     band : {'ap', 'lf'}, optional
-        Of a probe.
+        Band of a probe.
 
     Raises
     ------
     RawFileMissing, RawFileInvalid
-        There is none, or there are several.
+        There is no recording, or there are several.
     CodecError
-        Its bytes are not what they should be.
+        Its bytes are damaged.
     """
-    found = [
+    matches = [
         (data, meta)
         for path in sorted(folder.glob("*.meta"))
         if (meta := read_meta(path)) is not None
@@ -95,20 +95,20 @@ def open_recording(folder: Path, stream: str, band: str = "") -> Iterator[RawRec
         and (data := _data(path)) is not None
     ]
     what = f"{stream} {band}".strip()
-    if not found:
+    if not matches:
         raise RawFileMissing(
             f"the recording of {what}",
             f"no .meta with its samples beside it in {folder.name}",
             "upload both from the computer that recorded",
         )
-    if len(found) > 1:
-        names = ", ".join(data.name for data, _ in found)
+    if len(matches) > 1:
+        names = ", ".join(data.name for data, _ in matches)
         raise RawFileInvalid(
             names,
-            f"{len(found)} recordings of {what}, where a session has one: it was started again",
+            f"{len(matches)} recordings of {what}, where a session has one: it was started again",
             "make a session of each, or keep the one that goes with the behaviour",
         )
-    path, meta = found[0]
+    path, meta = matches[0]
     if path.suffix == ".bin":
         yield RawRecording(path, meta, FileSource(path))
         return
@@ -117,5 +117,5 @@ def open_recording(folder: Path, stream: str, band: str = "") -> Iterator[RawRec
 
 
 def _data(meta: Path) -> Path | None:
-    """Return the samples that a ``.meta`` is of."""
+    """Return the samples of a ``.meta`` file."""
     return next((path for kind in KINDS if (path := meta.with_suffix(kind)).is_file()), None)

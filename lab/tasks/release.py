@@ -17,7 +17,7 @@ from shared.tasks.declared.release import NWB_FILE
 
 
 class ToldSession(FolderSession):
-    """A session's folder, and what the server says of it.
+    """A session's folder, with the server's facts about it.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ class ToldSession(FolderSession):
 
 
 def facts_told(told: SessionForTask) -> ExportFacts:
-    """Return the facts of a session as exports want them.
+    """Return the facts of a session for exports.
 
     Raises
     ------
     ExportError
-        One is not what it should be.
+        A fact is not valid.
     """
     start = moment.instant(told.start_time, told.timezone or "UTC")
     return ExportFacts(
@@ -54,12 +54,12 @@ def facts_told(told: SessionForTask) -> ExportFacts:
 
 
 def nwb(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path] | None:
-    """Write what a release has of a session as NWB, checked as DANDI does.
+    """Write a session's released data as NWB, checked as DANDI does.
 
     Raises
     ------
     ExportError
-        What archives ask for is not known, or files contradict each other.
+        Facts that archives ask for are unknown, or files contradict each other.
     """
     from lab.exports.nwb.backends import backend
     from lab.exports.nwb.export import export_processed

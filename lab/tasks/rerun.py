@@ -1,4 +1,4 @@
-"""A run again from its record: the same inputs by their hashes, and the outputs compared."""
+"""Repeat a run from its record: with the same inputs by hash, and its outputs compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GOOD: frozenset[Verdict] = frozenset({"same bytes", "same values"})
 
 
 class Compared(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An output of the second run beside that of the first; ``note`` says how they differ."""
+    """An output of the second run compared with the first run's; ``note`` says how they differ."""
 
     path: str
     verdict: Verdict
@@ -27,7 +27,7 @@ class Compared(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Rerun(msgspec.Struct, frozen=True):
-    """What came of running again.
+    """The result of a repeated run.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Rerun(msgspec.Struct, frozen=True):
     outputs
         Every output of either run.
     changed
-        What of code and environment is another: name, then, now.
+        Differences in code and environment: name, then, now.
     """
 
     status: str
@@ -48,7 +48,7 @@ class Rerun(msgspec.Struct, frozen=True):
 
     @property
     def same(self) -> bool:
-        """Whether everything came out the same."""
+        """Whether all outputs are the same."""
         return all(each.verdict in GOOD for each in self.outputs)
 
 
@@ -58,33 +58,35 @@ def rerun(
     out: Path,
     original: Callable[[RunFile], Path | None] = lambda file: None,
 ) -> Rerun:
-    """Run again what a record says.
+    """Repeat the run of a record.
 
     Parameters
     ----------
     record
-        Of the first run.
+        Record of the first run.
     session
         The session's folder with the run's inputs.
     out
         Folder for the outputs of the second run.
     original
-        Returns the file that the first run wrote, to compare values where bytes differ.
+        Returns the first run's file, to compare values where bytes differ.
 
     Raises
     ------
     UnknownTask, InputsMissing
-        The task, or an input of it, is not here.
+        The task, or an input of it, is missing here.
     """
     declared = registry.declared(record.task)
     if declared is None:
         raise UnknownTask(f"there is no task {record.task!r}; there are {registry.names()}")
     parameters = {name: str(value) for name, value in record.parameters.items()}
     result = run(declared.filled(parameters), session, out)
-    written = {each.path: each for each in (result.record or RunRecord()).outputs}
-    outputs = [_beside(each, written.get(each.path), out, original) for each in record.outputs]
-    known = {each.path for each in record.outputs}
-    outputs += [Compared(path, "new") for path in sorted(set(written) - known)]
+    written = {output.path: output for output in (result.record or RunRecord()).outputs}
+    outputs = [
+        _beside(output, written.get(output.path), out, original) for output in record.outputs
+    ]
+    recorded_paths = {output.path for output in record.outputs}
+    outputs += [Compared(path, "new") for path in sorted(set(written) - recorded_paths)]
     return Rerun(result.status, result.error, tuple(outputs), tuple(_changed(record)))
 
 

@@ -1,8 +1,8 @@
-"""Run one task in a session folder, and keep a record with which it can be run again.
+"""Run one task in a session folder, and keep a record from which the run can be repeated.
 
 As a program (``python -m lab.tasks.run ORDER RESULT PARENT``) it reads a `RunOrder` and writes a
-`RunResult`, both JSON files: that is how the worker runs tasks, each in a process of its own
-(``lab.tasks.warm``) that is kept to its folder (``lab.tasks.sandbox``).
+`RunResult`, both JSON files. The worker runs tasks this way, each in its own process
+(``lab.tasks.warm``), which cannot leave its folder (``lab.tasks.sandbox``).
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ class UnknownTask(ValueError):
 
 
 class InputsMissing(ValueError):
-    """Required inputs are not there; the task would be held."""
+    """Required inputs are missing; the task would be held."""
 
 
 @cache
 def implementation(name: str) -> Implementation:
-    """Return what runs a task.
+    """Return the implementation of a task.
 
     Raises
     ------
     UnknownTask
-        There is nothing of that name.
+        There is none of that name.
     """
     for entry in entry_points(group=GROUP, name=name):
         return entry.load()
-    known = ", ".join(sorted(entry.name for entry in entry_points(group=GROUP)))
-    raise UnknownTask(f"there is no task {name!r} here; there are {known}")
+    installed = ", ".join(sorted(entry.name for entry in entry_points(group=GROUP)))
+    raise UnknownTask(f"there is no task {name!r} here; there are {installed}")
 
 
 def relative_paths(folder: Path) -> list[str]:
@@ -82,7 +82,7 @@ def relative_paths(folder: Path) -> list[str]:
 
 
 def orders(name: str, session: Path, given: Mapping[str, str]) -> list[TaskDeclaration]:
-    """Return the task as a session folder asks for it: once per protocol that was run.
+    """Return the filled declarations of a task for a session folder: one for each protocol.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def orders(name: str, session: Path, given: Mapping[str, str]) -> list[TaskDecla
     session
         The session's folder.
     given
-        Arguments; those named here are not taken from the folder.
+        Arguments; they take precedence over those from the folder.
 
     Raises
     ------
@@ -104,8 +104,10 @@ def orders(name: str, session: Path, given: Mapping[str, str]) -> list[TaskDecla
     if "collection" in given:
         return [declared.filled(dict(given))]
     planned = plan("0" * 32, relative_paths(session), description_of(session))
-    found = [declared.filled({**one.arguments, **given}) for one in planned if one.name == name]
-    return found or [declared.filled(dict(given))]
+    filled = [
+        declared.filled({**task.arguments, **given}) for task in planned if task.name == name
+    ]
+    return filled or [declared.filled(dict(given))]
 
 
 def description_of(session: Path) -> dict[str, Any] | None:
@@ -120,7 +122,7 @@ def description_of(session: Path) -> dict[str, Any] | None:
 
 
 def run(task: TaskDeclaration, session: Path, out: Path) -> RunResult:
-    """Run a task; whatever goes wrong in it becomes an Errored result.
+    """Run a task; any error in it becomes an Errored result.
 
     Parameters
     ----------
@@ -185,7 +187,7 @@ def run(task: TaskDeclaration, session: Path, out: Path) -> RunResult:
 
 
 def _fault_of_the_computer(error: Exception, task: TaskDeclaration) -> Trouble | None:
-    """Return what the computer lacked; memory beyond what a task declares is the task's fault."""
+    """Return the missing resource; memory beyond a task's declared amount is the task's fault."""
     trouble = trouble_of(error)
     left = available_memory()
     if trouble == "memory" and left is not None and left > task.ram * 2**30:
@@ -196,7 +198,7 @@ def _fault_of_the_computer(error: Exception, task: TaskDeclaration) -> Trouble |
 
 @cache
 def environment() -> tuple[str, dict[str, str | None]]:
-    """Return what a result depends on beside its inputs: code; libraries and machine."""
+    """Return the code version, libraries and machine that a result depends on."""
     return version("fornix"), {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -206,7 +208,7 @@ def environment() -> tuple[str, dict[str, str | None]]:
 
 
 def package_of(name: str) -> dict[str, str | None]:
-    """Return the version of the package that has a task, then of what it needs; ours is known."""
+    """Return the version of a task's package and those of its requirements; Fornix's is known."""
     for entry in entry_points(group=GROUP, name=name):
         if entry.dist is None or entry.dist.name == "fornix":
             continue
@@ -226,16 +228,16 @@ def _version(package: str) -> str | None:
 
 def _fingerprints(folder: Path, paths: Iterable[str]) -> tuple[RunFile, ...]:
     """Return size in bytes and SHA-256 of files of a folder."""
-    found = []
+    fingerprints = []
     for path in paths:
         with (folder / path).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-            found.append(RunFile(path, (folder / path).stat().st_size, digest))
-    return tuple(found)
+            fingerprints.append(RunFile(path, (folder / path).stat().st_size, digest))
+    return tuple(fingerprints)
 
 
 def _die_with(parent: int) -> None:
-    """End this process when the one that started it is killed."""
+    """End this process when its parent is killed."""
 
     def watch() -> None:
         while os.name != "posix" or os.getppid() == parent:
@@ -246,9 +248,9 @@ def _die_with(parent: int) -> None:
 
 
 def main(order_file: str, result_file: str, parent: str = "") -> int:
-    """Carry out a `RunOrder`; write the `RunResult`. The process is kept to the result's folder.
+    """Carry out a `RunOrder`; write the `RunResult`. The process cannot leave the result's folder.
 
-    With the id of the parent process, this process ends when that one does.
+    With the id of the parent process, this process ends when the parent does.
 
     Returns
     -------
@@ -280,7 +282,7 @@ def main(order_file: str, result_file: str, parent: str = "") -> int:
 
 
 def _carry_out(order: RunOrder) -> RunResult:
-    """Run what an order says; what cannot be run is a result, too."""
+    """Run the task of an order; the reason why it cannot run is a result, too."""
     session, out = Path(order.session), Path(order.out)
     try:
         (task,) = orders(order.task, session, order.arguments)

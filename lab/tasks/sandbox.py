@@ -1,4 +1,4 @@
-"""A task's process kept to its own folder, as far as the platform allows.
+"""Confine a task's process to its own folder, as far as the platform allows.
 
 =====================  =========  =======  =======
 what                   Linux      macOS    Windows
@@ -30,13 +30,13 @@ from lab.tasks import personal
 
 OPEN_FILES = 4096
 SPARE_BYTES = 2**30
-"""Memory beside what a task declares: the libraries that are loaded already."""
+"""Memory beside a task's declared amount, for the libraries already loaded."""
 
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/opt", "/proc", "/sys")
 """Folders of the system that tasks may read."""
 
 ALSO: list[str] = []
-"""Folders that this process may read besides."""
+"""Further folders that this process may read."""
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/shm")  # noqa: S108
 """Devices that tasks may use; shared memory among them."""
@@ -54,12 +54,12 @@ _NO_NEW_PRIVILEGES = 38
 
 
 def confine(folder: Path, *, ram: int | None, cpu_seconds: int | None) -> bool:
-    """Keep this process, and all that it starts, to a folder.
+    """Confine this process, and all its children, to a folder.
 
     Parameters
     ----------
     folder
-        Where it may write; its home and its temporary files lie in it.
+        Folder where it may write; its home and its temporary files lie in it.
     ram
         GB that it may use.
     cpu_seconds
@@ -77,7 +77,7 @@ def confine(folder: Path, *, ram: int | None, cpu_seconds: int | None) -> bool:
         del os.environ[name]
     import tempfile
 
-    tempfile.tempdir = None  # it is looked up anew
+    tempfile.tempdir = None  # determined again at the next use
     _limit(ram, cpu_seconds)
     return _landlock(
         reads=[*SYSTEM, *_python(), *ALSO], writes=[str(folder), *DEVICES], folder=str(folder)
@@ -85,7 +85,7 @@ def confine(folder: Path, *, ram: int | None, cpu_seconds: int | None) -> bool:
 
 
 def _limit(ram: int | None, cpu_seconds: int | None) -> None:
-    """Set limits of this process; what the platform does not know is left out."""
+    """Set limits of this process; limits unknown to the platform are left out."""
     if sys.platform == "win32":
         return
     import resource
@@ -93,7 +93,7 @@ def _limit(ram: int | None, cpu_seconds: int | None) -> None:
     wanted = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, OPEN_FILES)]
     if cpu_seconds:
         wanted.append((resource.RLIMIT_CPU, cpu_seconds))
-    if ram and sys.platform == "linux":  # elsewhere it counts what is only reserved
+    if ram and sys.platform == "linux":  # elsewhere the limit counts reserved memory
         wanted.append((resource.RLIMIT_DATA, ram * 2**30 + SPARE_BYTES))
     for kind, value in wanted:
         _, hard = resource.getrlimit(kind)
@@ -103,14 +103,14 @@ def _limit(ram: int | None, cpu_seconds: int | None) -> None:
 
 
 def _python() -> list[str]:
-    """Return the folders from which this Python, and that of ibllib, load."""
-    code = str(Path(__file__).resolve().parents[2])  # it need not be on the path (lab.tasks.apart)
+    """Return the folders from which this Python and ibllib's load."""
+    code = str(Path(__file__).resolve().parents[2])  # may be missing on the path (lab.tasks.apart)
     own = [sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if path)]
     return [*own, code, *personal.folders()]
 
 
 def _landlock(*, reads: Iterable[str], writes: Iterable[str], folder: str) -> bool:
-    """Refuse what the paths do not allow; False where the kernel does not offer it."""
+    """Refuse all access beyond the paths; False if the kernel does not offer it."""
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None, use_errno=True)
@@ -135,7 +135,7 @@ def _landlock(*, reads: Iterable[str], writes: Iterable[str], folder: str) -> bo
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
-    """Add one path to a ruleset; one that is not there needs no rule."""
+    """Add one path to a ruleset; a missing path needs no rule."""
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:

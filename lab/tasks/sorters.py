@@ -1,7 +1,7 @@
-"""Spike sorting by SpikeInterface: this module is imported in the environment of sorters only.
+"""Spike sorting by SpikeInterface: only the environment of sorters imports this module.
 
-Destriping is the IBL's, by SpikeInterface's implementations: high-pass, the shift of the
-converters taken back, bad channels interpolated or left out, what neighbours share taken off.
+Destriping is the IBL's, by SpikeInterface's implementations: high-pass filter, correction of the
+converters' shift, bad channels interpolated or left out, signals common to neighbours removed.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from shared.science.errors import RawFileInvalid
 log = logging.getLogger(__name__)
 
 HIGHPASS = 300.0
-"""Hz."""
+"""Cut-off of the high-pass filter in Hz."""
 
 SPATIAL_PAD = 60
-"""Channels by which the ends of a shank are mirrored; on fewer the common median is taken off."""
+"""Channels mirrored at the ends of a shank; shanks with fewer use the common median instead."""
 
 MOST_MOTION = 10.0
-"""µm by which tissue may move before it is corrected (half the distance of two rows)."""
+"""Motion of the tissue in µm above which it is corrected (half the distance of two rows)."""
 
 MOTION_PRESET = "nonrigid_fast_and_accurate"
-"""SpikeInterface's; unlike its default it needs no torch."""
+"""SpikeInterface's preset; unlike the default it needs no torch."""
 
 LEAST_BRAIN = 0.25
-"""Share of channels that must be left in the brain for the others to be left out."""
+"""Least share of channels in the brain with which the others are left out."""
 
 LOOKS = 10
-"""Pieces of 0.3 s in which bad channels are looked for (as ibl-neuropixel)."""
+"""Pieces of 0.3 s in which bad channels are searched (as ibl-neuropixel)."""
 
 LABELS = {"good": GOOD, "dead": DEAD, "noise": NOISY, "out": OUTSIDE}
 
 MOST_JOBS = 4
 AROUND = 200.0
-"""µm around its peak of which a unit's waveform is computed."""
+"""Radius in µm around its peak for a unit's waveform."""
 
 
 @dataclass(frozen=True)
 class SortingChoice:
-    """Which sorter is asked for, with which parameters, and whether motion is corrected."""
+    """The chosen sorter, its parameters, and whether motion is corrected."""
 
     sorter: str
     parameters: Mapping[str, Any]
@@ -68,16 +68,16 @@ def sort_probe(path: Path, meta: Path, asked: SortingChoice, scratch: Path) -> S
     path, meta
         The recording, and the ``.meta`` of SpikeGLX beside it.
     asked
-        What is to be done.
+        Sorter, parameters and motion correction.
     scratch
-        A folder for what is large, thrown away afterwards: the destriped recording, int16.
+        A folder for large files, deleted afterwards: the destriped recording, int16.
 
     Raises
     ------
     RawFileInvalid
-        The ``.meta`` tells no sites, or other ones than were recorded.
+        The ``.meta`` has no sites, or other ones than were recorded.
     """
-    warnings.simplefilter("ignore")  # libraries' own, of what they will change
+    warnings.simplefilter("ignore")  # announcements of changes in libraries
     si.set_global_job_kwargs(
         n_jobs=min(os.cpu_count() or 1, MOST_JOBS), pool_engine="thread", progress_bar=False,
         chunk_duration="1s",
@@ -88,13 +88,13 @@ def sort_probe(path: Path, meta: Path, asked: SortingChoice, scratch: Path) -> S
     clean = clean.save(format="binary", folder=scratch / "destriped", dtype="int16")
     log.info("destriped; bad channels: %d", int((labels > 0).sum()))
     clean, motion = corrected(clean, asked.motion)
-    found = si.run_sorter(
+    sorting = si.run_sorter(
         asked.sorter, clean, folder=scratch / "sorted", verbose=False, raise_error=True,
         **asked.parameters,
     )  # fmt: skip
-    found = si.remove_excess_spikes(found, clean).remove_empty_units()
+    sorting = si.remove_excess_spikes(sorting, clean).remove_empty_units()
     sites = Sites(sites.places, sites.raw_ind, labels)
-    return _described(found, clean, sites, raw.get_sampling_frequency(), motion)
+    return _described(sorting, clean, sites, raw.get_sampling_frequency(), motion)
 
 
 def open_probe(path: Path, meta: Path) -> tuple[Any, Sites]:
@@ -103,7 +103,7 @@ def open_probe(path: Path, meta: Path) -> tuple[Any, Sites]:
     The synchronisation line is left out.
     """
     whole = read_fornix(path)
-    told = read_meta(path)
+    meta_values = read_meta(path)
     try:
         probe = probeinterface.read_spikeglx(meta)
     except (KeyError, ValueError, IndexError, AssertionError) as error:
@@ -111,12 +111,12 @@ def open_probe(path: Path, meta: Path) -> tuple[Any, Sites]:
         fix = "copy the .meta from the computer that recorded"
         raise RawFileInvalid(meta.name, text, fix) from None
     n = probe.get_contact_count()
-    if n > whole.get_num_channels() or told is None or n != told.sync_columns().word:
+    if n > whole.get_num_channels() or meta_values is None or n != meta_values.sync_columns().word:
         text = f"it tells of {n} sites, and {path.name} has {whole.get_num_channels()} channels"
         raise RawFileInvalid(meta.name, text, "keep the .meta that was written with the recording")
     raw = whole.select_channels(whole.channel_ids[:n])
     if raw.get_property("gain_to_uV") is None:
-        gains = told.facts(whole.get_num_channels()).get("microvolts")
+        gains = meta_values.facts(whole.get_num_channels()).get("microvolts")
         if gains is None:
             raise RawFileInvalid(meta.name, "it does not tell the gains", "copy it from the rig")
         raw.set_channel_gains(
@@ -133,7 +133,7 @@ def open_probe(path: Path, meta: Path) -> tuple[Any, Sites]:
 
 
 def destripe(raw: Any) -> tuple[Any, Any]:
-    """Return a recording without what is no spike, and the labels of its channels (0 to 3)."""
+    """Return a recording without artefacts, and the labels of its channels (0 to 3)."""
     high = si.highpass_filter(raw, HIGHPASS, dtype="float32")
     if "inter_sample_shift" in high.get_property_keys():
         high = si.phase_shift(high)
@@ -154,13 +154,13 @@ def bad_channels(raw: Any) -> Any:
     _, told = si.detect_bad_channels(raw, num_random_chunks=LOOKS, seed=0)
     labels = np.array([LABELS[str(each)] for each in told])
     outside = labels == OUTSIDE
-    if (~outside).mean() < LEAST_BRAIN:  # then it was no brain's surface that was seen
+    if (~outside).mean() < LEAST_BRAIN:  # then the channels do not show the brain's surface
         labels[outside] = GOOD
     return labels
 
 
 def _of_shank(shank: Any, labels: Any) -> Any:
-    """Return a shank whose bad channels are interpolated, without what its channels share."""
+    """Return a shank with interpolated bad channels, without signals common to its channels."""
     bad = shank.channel_ids[(labels == DEAD) | (labels == NOISY)]
     if len(bad):
         shank = si.interpolate_bad_channels(shank, bad)
@@ -173,26 +173,26 @@ def _of_shank(shank: Any, labels: Any) -> Any:
 
 
 def corrected(clean: Any, how: str) -> tuple[Any, tuple[Any, Any] | None]:
-    """Return a recording whose tissue holds still, and by how much it has moved, if it was moved.
+    """Return a recording corrected for motion, and the motion; None if it was not corrected.
 
-    ``how``: ``auto`` corrects where the tissue has moved by more than `MOST_MOTION`.
+    ``how``: ``auto`` corrects motion of more than `MOST_MOTION`.
     """
     if how == "off" or clean.get_num_channels() < SPATIAL_PAD:
         return clean, None
-    found = si.compute_motion(clean, preset=MOTION_PRESET)
-    moved = np.asarray(found.displacement[0], float)
+    motion = si.compute_motion(clean, preset=MOTION_PRESET)
+    moved = np.asarray(motion.displacement[0], float)
     way = float(np.ptp(moved, axis=0).max(initial=0))
     log.info("the tissue moves by %.1f µm", way)
     if how == "auto" and way <= MOST_MOTION:
         return clean, None
-    still = si.interpolate_motion(clean.astype("float32"), found, border_mode="force_extrapolate")
-    return still, (np.asarray(found.temporal_bins_s[0], float), moved)
+    still = si.interpolate_motion(clean.astype("float32"), motion, border_mode="force_extrapolate")
+    return still, (np.asarray(motion.temporal_bins_s[0], float), moved)
 
 
 def _described(
     found: Any, clean: Any, sites: Sites, rate: float, motion: tuple[Any, Any] | None
 ) -> SortedProbe:
-    """Return what was found, with amplitudes, depths and waveforms."""
+    """Return the sorted spikes, with amplitudes, depths and waveforms."""
     if not len(found.unit_ids):
         empty = np.zeros((0, 1, len(sites.places)), np.float32)
         nothing = np.zeros(0)
@@ -209,7 +209,7 @@ def _described(
     spikes = found.to_spike_vector()
     templates = analyzer.get_extension("templates").get_templates(operator="average")
     whole = np.zeros((*templates.shape[:2], len(sites.places)), np.float32)
-    # Channels outside the brain were left out of the sorting, not of the probe.
+    # Channels outside the brain were left out of the sorting, but belong to the probe.
     whole[:, :, np.asarray(clean.channel_ids, np.int64)] = templates
     noise = np.asarray(analyzer.get_extension("noise_levels").get_data(), float)
     peaks = np.ptp(templates, axis=1).argmax(axis=1)

@@ -1,4 +1,4 @@
-"""The task that sorts the spikes of a probe; it runs in an environment of its own."""
+"""The task that sorts the spikes of a probe, in its own environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SITES = ("localCoordinates", "mlapdv", "brainLocationIds_ccf_2017")
-"""What histology says of the sites of a probe (``electrodeSites``)."""
+"""Histology's attributes of the sites of a probe (``electrodeSites``)."""
 
 
 def sort(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
@@ -36,7 +36,7 @@ def sort(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
     Raises
     ------
     ExtractionError
-        There is no recording, or several; clock or sites are not told.
+        There is no recording, or several; clock or sites are missing.
     """
     from lab.tasks import sorters
     from lab.tasks.recordings import open_recording
@@ -46,27 +46,29 @@ def sort(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
     with open_recording(folder, "imec", "ap") as recording:
         path, meta = recording.path, recording.path.with_suffix(".meta")
     main = main_clock(folder, path.name.partition(".ap.")[0])
-    asked = sorters.SortingChoice(
+    choice = sorters.SortingChoice(
         arguments["sorter"], json.loads(arguments["parameters"] or "{}"), arguments["motion"]
     )
     with tempfile.TemporaryDirectory() as scratch:
-        found = sorters.sort_probe(path, meta, asked, Path(scratch))
-    files = found.files(main) | _located(session / arguments["site_collection"], found.sites)
+        sorted_probe = sorters.sort_probe(path, meta, choice, Path(scratch))
+    files = sorted_probe.files(main) | _located(
+        session / arguments["site_collection"], sorted_probe.sites
+    )
     files |= _of_units(files)
     target = out / arguments["output_collection"]
     paths = [save(target / name, content) for name, content in files.items()]
-    return Outputs(paths, RunFacts(extended_qc=_told(folder.name, found, files)))
+    return Outputs(paths, RunFacts(extended_qc=_told(folder.name, sorted_probe, files)))
 
 
 def main_clock(folder: Path, stem: str) -> Callable[[Any], Any]:
-    """Return what tells the main clock's time (s) of samples of a probe.
+    """Return a function from samples of a probe to the main clock's time (s).
 
     Parameters
     ----------
     folder
-        Of the recording.
+        Folder of the recording.
     stem
-        Its name without the band; times of other things lie beside it.
+        Name of the recording without the band; other files of times lie beside it.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def main_clock(folder: Path, stem: str) -> Callable[[Any], Any]:
 
 
 def _located(folder: Path, sites: Sites) -> dict[str, Any]:
-    """Return where the channels lie in the brain, if histology has said it of the probe."""
+    """Return the channels' places in the brain, if histology knows them for the probe."""
     import numpy as np
 
     from shared.science.ephys.sorted_probe import located
@@ -102,7 +104,7 @@ def _located(folder: Path, sites: Sites) -> dict[str, Any]:
 
 
 def _of_units(files: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where the units lie: where the channel of each one's peak does."""
+    """Return the units' places: those of the channels of their peaks."""
     peaks = files["clusters.channels.npy"]
     return {
         name.replace("channels.", "clusters."): files[name][peaks]

@@ -18,7 +18,7 @@ def pulses(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path]
     Raises
     ------
     ExtractionError
-        There is no recording of a board, or several; its wiring cannot be read.
+        There is no recording of a board, or there are several; its wiring cannot be read.
     CodecError
         The recording is not as its ``.meta`` says.
     """
@@ -31,20 +31,20 @@ def pulses(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path]
     wiring = read_wiring(folder, BOARD)
     with open_recording(folder, "nidq") as board:
         columns = board.meta.sync_columns()
-        found = extract_pulses(board.read, board.n_samples, board.rate, columns)
-    told = ", ".join(f"{name} {n}" for name, n in counts(found, wiring).items())
-    log.info("pulses: %s", told)
+        edges = extract_pulses(board.read, board.n_samples, board.rate, columns)
+    counted = ", ".join(f"{name} {n}" for name, n in counts(edges, wiring).items())
+    log.info("pulses: %s", counted)
     target = out / arguments["collection"]
-    return [save(target / name, array) for name, array in found.files().items()]
+    return [save(target / name, array) for name, array in edges.files().items()]
 
 
 def align(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
-    """Find what the main clock reads at each sample of a probe.
+    """Find the main clock's time at each sample of a probe.
 
     Raises
     ------
     ExtractionError
-        Recording or pulses are not there, or do not match.
+        The recording or the pulses are missing, or do not match.
     CodecError
         The recording is not as its ``.meta`` says.
     """
@@ -60,21 +60,21 @@ def align(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
     line = read_wiring(folder, PROBE)["imec_sync"]
     with open_recording(folder, "imec", "ap") as probe:
         columns = probe.meta.sync_columns()
-        found = extract_pulses(probe.read, probe.n_samples, probe.rate, columns)
-    clock = align_probe(found.of(line), main, probe.rate)
+        edges = extract_pulses(probe.read, probe.n_samples, probe.rate, columns)
+    clock = align_probe(edges.of(line), main, probe.rate)
     log.info(
         "%d pulses, %d missing; drift %.3f ppm, departs by %.2f samples: %s",
         clock.n_pulses, clock.n_missing, clock.drift, clock.residual, clock.quality,
     )  # fmt: skip
     name = f"sync_{folder.name}"
-    told: dict[str, float | str | None] = {
+    summary: dict[str, float | str | None] = {
         name: clock.quality,
         f"_{name}_drift_ppm": round(clock.drift, 4),
         f"_{name}_residual_samples": round(clock.residual, 3),
         f"_{name}_missing_pulses": float(clock.n_missing),
     }
     stem = probe.path.name.partition(".ap.")[0]
-    files = found.files(folder.name) | clock.files(stem, probe.rate)
+    files = edges.files(folder.name) | clock.files(stem, probe.rate)
     target = out / arguments["collection"]
     paths = [save(target / file, array) for file, array in files.items()]
-    return Outputs(paths, RunFacts(extended_qc=told))
+    return Outputs(paths, RunFacts(extended_qc=summary))

@@ -1,4 +1,4 @@
-"""What a computer may lack: faults that say nothing about the task that met them."""
+"""Faults of a computer, which say nothing about the task that met them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ DISK = frozenset({errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT",
 """No space, no quota, a disk that has become read-only or fails."""
 
 MEMORY = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN})
-"""No memory, no files or processes to be had."""
+"""No memory, files or processes left."""
 
 WITHOUT_A_RESULT = 75
-"""Exit code of a task's process that could not even write how it ended (``EX_TEMPFAIL``)."""
+"""Exit code of a task's process that could not even write its result (``EX_TEMPFAIL``)."""
 
 
 class MachineTrouble(Exception):
@@ -25,7 +25,7 @@ class MachineTrouble(Exception):
     Attributes
     ----------
     kind
-        What it lacks.
+        The missing resource.
     """
 
     def __init__(self, kind: Trouble, reason: str) -> None:
@@ -34,7 +34,7 @@ class MachineTrouble(Exception):
 
 
 def trouble_of(error: BaseException) -> Trouble | None:
-    """Return what a computer lacked if an exception, or what caused it, says so; else None."""
+    """Return the computer's trouble if an exception or its cause shows one; else None."""
     for each in _chain(error):
         if isinstance(each, MachineTrouble):
             return each.kind
@@ -50,7 +50,7 @@ def trouble_of(error: BaseException) -> Trouble | None:
 
 
 def available_memory() -> int | None:
-    """Return the bytes that new processes may use, None where that is not told (Linux tells)."""
+    """Return the bytes for new processes, None if the platform does not tell (Linux does)."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -61,7 +61,7 @@ def available_memory() -> int | None:
 
 
 def total_memory() -> int | None:
-    """Return the bytes of this computer's memory, None where that is not told."""
+    """Return the bytes of this computer's memory, None if the platform does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -25,7 +25,7 @@ def compress(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Pat
     Raises
     ------
     RawFileInvalid
-        It cannot be read whole.
+        The film cannot be read completely.
     """
     from lab.tasks.films import CRF, compress_film
 
@@ -40,12 +40,12 @@ def compress(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Pat
 
 
 def times(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
-    """Find when the frames of a film were taken by what the state machine heard, and judge it.
+    """Find the times of a film's frames by the state machine's events, and judge the film.
 
     Raises
     ------
     ExtractionError
-        The film cannot be read, or the camera has signed no frames to the state machine.
+        The film cannot be read, or the state machine has no signals of the camera.
     """
     from shared.science.behaviour.raw_task import read_task
     from shared.science.video import frame_times
@@ -57,12 +57,12 @@ def times(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
 
 
 def times_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
-    """Find when the frames of a film were taken by the board that is the main clock; judge it.
+    """Find the times of a film's frames by the board that is the main clock, and judge the film.
 
     Raises
     ------
     ExtractionError
-        The film cannot be read, or its pulses are not there.
+        The film cannot be read, or its pulses are missing.
     """
     from shared.science.behaviour.main_extraction import read_pulses
     from shared.science.clocks.wiring import BOARD, read_wiring
@@ -99,29 +99,33 @@ def _timed(
     camera, folder = arguments["camera"], session / arguments["collection"]
     data = read_frame_data(folder, camera)
     with open_film(find_film(folder, camera)) as film:
-        about = film.header
-        samples = film.samples(quality.samples_of(about.n_frames))
-    found = frame_times(signs, about.n_frames, data, sounds, rules)
+        header = film.header
+        samples = film.samples(quality.samples_of(header.n_frames))
+    timed = frame_times(signs, header.n_frames, data, sounds, rules)
     log.info(
         "%d frames by %s: %d pulses before the film, %d frames lost in it, %d without a pulse",
-        about.n_frames, found.method, found.n_before, found.n_lost, found.n_extrapolated,
+        header.n_frames, timed.method, timed.n_before, timed.n_lost, timed.n_extrapolated,
     )  # fmt: skip
-    film_facts = quality.FilmFacts(about.n_frames, about.fps, about.width, about.height, samples)
+    film_facts = quality.FilmFacts(
+        header.n_frames, header.fps, header.width, header.height, samples
+    )
     expected = quality.expected_of(camera, rules is BY_BOARD, _description(session))
-    checks = quality.checks_of(camera, film_facts, found.times, data, sounds, expected)
-    told = quality.told(camera, checks)
-    told |= {
+    checks = quality.checks_of(camera, film_facts, timed.times, data, sounds, expected)
+    summary = quality.told(camera, checks)
+    summary |= {
         f"_sync_{camera}Camera_{name}": value
         for name, value in {
-            "method": found.method,
-            "pulses_before": float(found.n_before),
-            "frames_without_pulse": float(found.n_extrapolated),
+            "method": timed.method,
+            "pulses_before": float(timed.n_before),
+            "frames_without_pulse": float(timed.n_extrapolated),
         }.items()
     }
     bad = sorted(name for name, one in checks.items() if one[0] in ("FAIL", "CRITICAL"))
-    log.info("quality: %s%s", told[f"video{camera.capitalize()}"], (bad and f", by {bad}") or "")
-    path = save(out / "alf" / f"_ibl_{camera}Camera.times.npy", found.times)
-    return Outputs([path], RunFacts(extended_qc=told))
+    log.info(
+        "quality: %s%s", summary[f"video{camera.capitalize()}"], (bad and f", by {bad}") or ""
+    )
+    path = save(out / "alf" / f"_ibl_{camera}Camera.times.npy", timed.times)
+    return Outputs([path], RunFacts(extended_qc=summary))
 
 
 def _description(session: Path) -> Mapping[str, Any] | None:
@@ -131,7 +135,7 @@ def _description(session: Path) -> Mapping[str, Any] | None:
 
 
 def motion(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
-    """Tell how much moves in each frame of a film, and whether its wheel goes with the encoder.
+    """Measure the motion in each frame of a film, and compare its wheel with the encoder.
 
     Raises
     ------
@@ -148,19 +152,19 @@ def motion(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
         parts = [motion.mouse_part(camera, *size), motion.wheel_part(*size)]
         energy = motion.motion_energy(film.frames(), parts)
     at = np.asarray(load(session / "alf" / f"_ibl_{camera}Camera.times.npy"), float)
-    told: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     if camera in motion.WITH_WHEEL and (wheel := _wheel(session)):
         offset = motion.wheel_offset(energy[:, 1], at, *wheel)
         log.info("the wheel in the film is %s frames behind its encoder", offset)
         checked = quality.wheel_alignment(offset)
         name = f"_video{camera.capitalize()}_wheel_alignment"
-        told[name] = checked if len(checked) > 1 else checked[0]
+        summary[name] = checked if len(checked) > 1 else checked[0]
     alf = out / "alf"
     paths = [
         save(alf / f"{camera}Camera.ROIMotionEnergy.npy", energy[:, 0]),
         save(alf / f"{camera}ROIMotionEnergy.position.npy", parts[0].array()),
     ]
-    return Outputs(paths, RunFacts(extended_qc=told))
+    return Outputs(paths, RunFacts(extended_qc=summary))
 
 
 def _wheel(session: Path) -> tuple[Floats, Floats] | None:
@@ -175,31 +179,31 @@ def _wheel(session: Path) -> tuple[Floats, Floats] | None:
 
 
 def _pose_table(session: Path, camera: str) -> Path | None:
-    """Return the pose table of a camera, of whichever tracker."""
-    found = (
+    """Return the pose table of a camera, from any tracker."""
+    tables = (
         path
         for kind in POSES
         for path in sorted(session.glob(f"alf/**/*{camera}Camera.{kind}.pqt"))
     )
-    return next(found, None)
+    return next(tables, None)
 
 
 POSES = ("lightningPose", "dlc", "pose")
-"""Attributes of pose tables; the first that is there is read."""
+"""Attributes of pose tables; the first one that exists is read."""
 
 
 def features(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path] | None:
-    """Find licks and the width of the pupil in what trackers have found of each camera.
+    """Find licks and the width of the pupil in the trackers' points of each camera.
 
     Returns
     -------
     list of path or None
-        None where no table has a tongue or a pupil.
+        None if no table has a tongue or a pupil.
 
     Raises
     ------
     RawFileInvalid
-        A table has more frames than its film has times, or is none of poses.
+        A table has more frames than its film has times, or is not a pose table.
     """
     import pandas as pd
 

@@ -1,12 +1,11 @@
-"""A process that has everything loaded which tasks import, and forks one process for each task.
+"""A process that has loaded the libraries of tasks, and forks one process for each task.
 
 Loading numpy, pandas and scipy takes longer than most tasks of a behaviour session do. As a
 program (``python -m lab.tasks.warm``) it reads orders from its standard input, one JSON object
-``{"order", "result", "log", "folder"}`` of paths per line, and answers each with the line of the
-exit code once the task's process and all that it has started are gone. Before the first order it
-says ``ready``. The line ``stop`` ends the
-running task at once. When the input ends, because its worker has ended in whatever way, the
-running task and this program end too.
+``{"order", "result", "log", "folder"}`` of paths per line. It answers each with a line with the
+exit code once the task's process and all its children have ended. Before the first order it says
+``ready``. The line ``stop`` ends the running task at once. When the input ends, because its
+worker has ended in any way, the running task and this program end, too.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ MODULES = (
     "pyarrow.parquet",
     "scipy.ndimage",
 )
-"""What the built-in tasks import when they run."""
+"""Modules that the built-in tasks import when they run."""
 
 STOP, READY = b"stop", b"ready\n"
 
@@ -41,7 +40,7 @@ _CHILD_SUBREAPER = 36  # Linux, prctl(2)
 
 
 def warm() -> None:
-    """Load what tasks need; what cannot be loaded here fails in the task that needs it."""
+    """Load the libraries of tasks; a missing one fails in the task that needs it."""
     for module in MODULES:
         with suppress(ImportError):
             import_module(module)
@@ -50,7 +49,7 @@ def warm() -> None:
             run.implementation(name)
     run.environment()
     gc.collect()
-    gc.freeze()  # what is there now is never looked through again, in no child either
+    gc.freeze()  # no collection examines these objects again, in children either
 
 
 class Server:
@@ -69,7 +68,7 @@ class Server:
         os.set_blocking(self.wakeup, False)
 
     def serve(self) -> None:
-        """Carry out orders until there are no more."""
+        """Carry out orders until the input ends."""
         signal.set_wakeup_fd(self.wakeup)  # a byte arrives there when a child has ended
         signal.signal(signal.SIGCHLD, lambda *_: None)
         left = b""
@@ -88,7 +87,7 @@ class Server:
                     self._obey(line)
 
     def _obey(self, line: bytes) -> None:
-        """Start a task, or stop the one that runs."""
+        """Start a task, or stop the running one."""
         if line == STOP:
             self._kill()
             return
@@ -96,11 +95,11 @@ class Server:
         self.child = os.fork()
         if self.child == 0:
             self._become(order)
-        with suppress(OSError):  # whichever of the two is first: the child has a group of its own
+        with suppress(OSError):  # parent or child, whoever is first: the child gets its own group
             os.setpgid(self.child, self.child)
 
     def _become(self, order: Mapping[str, str]) -> None:
-        """Be the task's process, to its end."""
+        """Become the task's process, to its end."""
         code = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -125,27 +124,27 @@ class Server:
             os._exit(code)
 
     def _collect(self) -> None:
-        """Tell how the task's process ended, once it has, and end what it has left running."""
+        """Report the end of the task's process, once it has ended, and end its children."""
         if self.child is None:
             return
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         if os.waitid(os.P_PID, self.child, options) is None:
             return
-        self._kill()  # not yet reaped, so the number is still its group's
+        self._kill()  # not reaped yet, so the id is still its group's
         _, status = os.waitpid(self.child, 0)
         self.child = None
         _end_children()
         os.write(self.answers, b"%d\n" % os.waitstatus_to_exitcode(status))
 
     def _kill(self) -> None:
-        """End the task's process with all that it has started."""
+        """End the task's process and all its children."""
         if self.child is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.child, signal.SIGKILL)
 
 
 def _adopt() -> None:
-    """Become the parent of what tasks leave behind, even in groups of its own (Linux)."""
+    """Become the parent of orphaned processes of tasks, even in groups of their own (Linux)."""
     if sys.platform == "linux":
         import ctypes
 
@@ -153,7 +152,7 @@ def _adopt() -> None:
 
 
 def _end_children() -> None:
-    """End every process that the task has left, down to the last."""
+    """End every remaining process of the task."""
     listed = Path(f"/proc/self/task/{os.getpid()}/children")
     while True:
         try:
@@ -170,7 +169,7 @@ def _end_children() -> None:
 
 
 def main() -> None:
-    """Serve on standard input and output; what loading prints goes to standard error."""
+    """Serve on standard input and output; messages while loading go to standard error."""
     orders, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -22,18 +22,18 @@ from shared.model.task import Claim, Completion, RunOrder, RunRecord, RunResult
 from shared.tasks.states import Status
 
 LOOK_SECONDS = 0.2
-"""Between two looks at whether a running task has been lost, or should be given back."""
+"""Interval of the checks whether a running task is lost or should be given back."""
 
 RESULT_BYTES, LOG_BYTES = 2**24, 2**20
-"""Of what a task's process has written no more is read."""
+"""Most bytes that are read of a task's result and log."""
 
 
 class LeaseLost(Exception):
-    """The task is no longer this worker's."""
+    """The task belongs to another worker now."""
 
 
 class Stopping(Exception):
-    """The worker has been told to stop."""
+    """The worker was asked to stop."""
 
 
 @dataclass
@@ -53,11 +53,11 @@ class Attempt:
     starter
         Starts the task's process.
     claim_again
-        Claims the task anew, which renews the addresses of its inputs; None if it is another's.
+        Claims the task again, which renews the addresses of its inputs; None if another has it.
     stopping
-        Set when the worker has been told to stop.
+        Set when the worker was asked to stop.
     lost
-        Set when the task has become another's.
+        Set when another worker has the task.
     """
 
     client: Client
@@ -71,11 +71,11 @@ class Attempt:
 
     @property
     def room(self) -> Path:
-        """Folder that the task's process sees."""
+        """Folder that the task's process can use."""
         return self.place / "run"
 
     def log(self) -> str:
-        """Return what the task's process has written so far."""
+        """Return the output of the task's process so far."""
         return (read_own(self.room / "log.txt", LOG_BYTES) or b"").decode(errors="replace")
 
     def work(self) -> Completion:
@@ -84,9 +84,9 @@ class Attempt:
         Raises
         ------
         LeaseLost, Stopping
-            The task has become another's; the worker has been told to stop.
+            Another worker has the task; the worker was asked to stop.
         MachineTrouble
-            The computer lacks something, by no fault of the task.
+            The computer lacks something; the task is not at fault.
         """
         task = self.claim.task
         out = self.room / "out"
@@ -95,7 +95,7 @@ class Attempt:
         try:
             session = inside(self.room / "session", self.claim.session.folder)
             for name, value in task.arguments.items():
-                if name.endswith("collection"):  # it becomes a folder
+                if name.endswith("collection"):  # used as a folder
                     inside(out, value, whole=True)
             shared = SharedInputs(self.place.parent)
             fetch(self.claim, session, again=self._anew, check=self.go_on, shared=shared)
@@ -113,7 +113,7 @@ class Attempt:
         Raises
         ------
         LeaseLost, Stopping
-            As the case is.
+            One of them has happened.
         """
         if self.lost.is_set():
             raise LeaseLost("the lease has ended")
@@ -169,7 +169,7 @@ class Attempt:
     # -- what came of it -----------------------------------------------------------------------
 
     def _ended(self, result: RunResult, text: str, out: Path) -> Completion:
-        """Send what was written, and what was found out about the session."""
+        """Send the outputs and the facts about the session; return the completion."""
         record = self._completed(result.record or RunRecord())
         ending = Completion(
             self.claim.attempt, result.status, log=text, version=record.version, run_record=record
@@ -189,7 +189,7 @@ class Attempt:
         return ending
 
     def _send(self, out: Path, outputs: Sequence[str], ending: Completion) -> Completion:
-        """Send the outputs; return the ending with what became of them."""
+        """Send the outputs; return the completion with the result of their upload."""
         sent = Transfer(self.client, out).upload(
             {"id": self.claim.session.id},
             outputs,
@@ -210,7 +210,7 @@ class Attempt:
         return ending
 
     def _completed(self, record: RunRecord) -> RunRecord:
-        """Return a run's record with who ran it, and the ids of what it read."""
+        """Return a run's record with its user and worker, and the ids of its inputs."""
         ids = {each.path: each.id for each in self.claim.inputs}
         return msgspec.structs.replace(
             record,
@@ -224,7 +224,7 @@ class Attempt:
 
 
 def _died(code: int, parent_died: bool, text: str) -> None:
-    """Raise if a process without a result ended by no fault of its task."""
+    """Raise if a process ended without a result and its task is not at fault."""
     last = text.strip().rpartition("\n")[2]
     if code == -9:
         raise MachineTrouble("memory", "the system killed its process, for want of memory")

@@ -96,7 +96,7 @@ def worker(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for noisy in ("botocore", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)  # what cannot be reached is told once
+        logging.getLogger(noisy).setLevel(logging.ERROR)  # the worker reports these errors once
 
     def tell(report: dict[str, Any]) -> None:
         if as_json:

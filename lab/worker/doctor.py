@@ -1,4 +1,4 @@
-"""``fornix worker doctor``: everything that a worker needs, looked at before it is needed."""
+"""``fornix worker doctor``: check everything that a worker needs before it is needed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lab.tasks.trouble import MachineTrouble
 from lab.worker.health import Computer, about, graphics_cards
 
 MOST_SKEW = 60
-"""Seconds that the clock may be off: signed addresses are refused by more than a few minutes."""
+"""Most seconds that the clock may be off: S3 refuses addresses signed minutes off."""
 
 
 class WorkerFinding(NamedTuple):
-    """One thing that was looked at: whether it is well, and what was found."""
+    """One check: whether it passed, and its result."""
 
     what: str
     well: bool
@@ -28,7 +28,7 @@ class WorkerFinding(NamedTuple):
 
 
 def examine(client: Callable[[], Any], folder: Path) -> Iterator[WorkerFinding]:
-    """Yield what is found, one thing at a time; nothing is changed.
+    """Yield the results of the checks, one at a time; nothing is changed.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def _folder(folder: Path) -> WorkerFinding:
 
 
 def _tasks(folder: Path) -> Iterator[WorkerFinding]:
-    """Look whether each installed task can be loaded."""
+    """Check whether each installed task can be loaded."""
     from lab.tasks.run import implementation, names
     from shared.tasks import registry
 
@@ -83,7 +83,7 @@ def _tasks(folder: Path) -> Iterator[WorkerFinding]:
 
 
 def _environments() -> Iterator[WorkerFinding]:
-    """Look whether the environments of tasks with libraries of their own are built."""
+    """Check whether the environments of tasks with their own libraries are built."""
     from lab.worker.environments import Environments, needed
 
     here = Environments()
@@ -140,10 +140,10 @@ def _clock(url: str) -> WorkerFinding:
     import requests
 
     try:
-        told = requests.head(url, timeout=10).headers.get("Date")
+        date = requests.head(url, timeout=10).headers.get("Date")
     except requests.RequestException as error:
         return WorkerFinding("clock", False, f"{url} does not answer ({type(error).__name__})")
-    if not told:
+    if not date:
         return WorkerFinding("clock", True, "the server tells no time")
-    off = abs((datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds())
+    off = abs((datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds())
     return WorkerFinding("clock", off <= MOST_SKEW, f"{off:.0f} s off")

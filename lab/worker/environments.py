@@ -1,10 +1,10 @@
-"""Environments of tasks whose libraries must not meet the worker's, each built once from a lock.
+"""Environments of tasks whose libraries clash with the worker's, each built once from a lock.
 
 A task's declaration names its environment. A lock of that name, in pip's format, pins every
 package by its hash: ``lab/environments/NAME.lock``, or the path that an entry point of group
-``fornix.environments`` gives. What is built is kept by the lock's hash, so that another lock
-never changes what a running task has loaded. Fornix itself is not installed there: the process
-of a task takes it from the worker (``lab.tasks.apart``).
+``fornix.environments`` gives. Environments are kept by the lock's hash, so that a new lock never
+changes the libraries of a running task. Fornix itself is not installed there: the process of a
+task takes it from the worker (``lab.tasks.apart``).
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ GROUP = "fornix.environments"
 LOCKS = Path(__file__).resolve().parents[1] / "environments"
 
 BUILD_SECONDS = 3600
-"""Building may take so long; a package index that does not answer takes no worker for ever."""
+"""Longest time for a build: a silent package index must not block the worker for ever."""
 
 LEFT_SECONDS = 86_400
-"""What a killed build has left is removed after so long."""
+"""Age at which the remains of a killed build are removed."""
 
 _REQUIREMENT = re.compile(r"^[A-Za-z0-9]", re.MULTILINE)
 
 
 def state_folder() -> Path:
-    """Return where environments are kept by default."""
+    """Return the default folder of environments."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home())
     else:
@@ -61,7 +61,7 @@ def lock_of(name: str) -> Path:
     Raises
     ------
     MachineTrouble
-        There is none of that name here.
+        There is no lock of that name here.
     """
     built_in = LOCKS / f"{name}.lock"
     if built_in.is_file():
@@ -72,9 +72,9 @@ def lock_of(name: str) -> Path:
 
 
 def environment_of(executable: str) -> str:
-    """Return the environment that a task declares, empty where it runs in the worker's."""
-    found = registry.declared(executable)
-    return found.environment if found else ""
+    """Return the environment that a task declares, empty if the task runs in the worker's."""
+    declared_task = registry.declared(executable)
+    return declared_task.environment if declared_task else ""
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ class Environments:
     Parameters
     ----------
     folder
-        Where they are kept.
+        Folder of the environments.
     build
-        Whether one that is missing is built when a task needs it.
+        Whether a missing environment is built when a task needs it.
     tell
-        Told of what is being built.
+        Called with a message about each build.
     """
 
     folder: Path = field(default_factory=state_folder)
@@ -101,17 +101,17 @@ class Environments:
         Raises
         ------
         MachineTrouble
-            Nothing says what is in it.
+            No lock names its packages.
         """
         return _python(self._place(name)).exists()
 
     def variables(self, executable: str) -> dict[str, str]:
-        """Return the variables that tell a task's process where it runs: ``NAME sha256:LOCK``."""
+        """Return the variables that name its environment to a task's process: ``NAME sha256:LOCK``."""
         name = environment_of(executable)
         return {NAMED: f"{name} sha256:{_digest(lock_of(name))}"} if name else {}
 
     def command(self, executable: str) -> list[str] | None:
-        """Return how the process of a task is started, None where the worker's Python runs it.
+        """Return the command that starts a task's process, None if the worker's Python runs it.
 
         The environment is built if it is missing.
 
@@ -132,21 +132,21 @@ class Environments:
                 )
             self.make(name)
         apart = find_spec("lab.tasks.apart")
-        assert apart is not None  # noqa: S101 - it is part of Fornix
+        assert apart is not None  # noqa: S101 - part of Fornix
         assert apart.origin is not None  # noqa: S101
         where = distribution("fornix").locate_file("")
         return [str(_python(self._place(name))), "-P", apart.origin, str(where)]
 
     def make(self, name: str) -> Path:
-        """Build an environment that is missing; return its folder.
+        """Build a missing environment; return its folder.
 
-        It appears whole or not at all: what is half built has another name. Two builders at once
-        do no harm, the second one's work is thrown away.
+        It appears complete or not at all: an unfinished one has another name. Two builders at once
+        do no harm; the work of the second one is thrown away.
 
         Raises
         ------
         MachineTrouble
-            With what went wrong.
+            The build failed; the message says why.
         """
         place, lock = self._place(name), lock_of(name)
         if self.built(name):
@@ -163,7 +163,7 @@ class Environments:
             try:
                 partial.rename(place)
             except OSError:
-                if not self.built(name):  # else another was first
+                if not self.built(name):  # else another builder was first
                     raise
         except OSError as error:
             raise MachineTrouble("disk", f"the environment {name}: {error}") from None
@@ -182,7 +182,7 @@ class Environments:
 
 
 def offers(environments: Environments | None, executable: str) -> bool:
-    """Tell whether a task can run here, as far as its environment goes."""
+    """Tell whether this computer has, or can build, the environment of a task."""
     name = environment_of(executable)
     if not name:
         return True
@@ -198,14 +198,14 @@ def needed(gpu: int) -> list[str]:
     Parameters
     ----------
     gpu
-        Graphics cards of this computer: without one, what only serves them is not needed.
+        Graphics cards of this computer; without one, environments that need one are left out.
     """
     found = [registry.declared(name) for name in names()]
     return sorted({one.environment for one in found if one and one.gpu <= gpu} - {""})
 
 
 def _install(name: str, lock: Path, python: Path) -> None:
-    """Install what a lock names, no more and no less, as wheels with the hashes it gives."""
+    """Install the packages of a lock, no more and no less, as wheels with its hashes."""
     command = [*_installer(python), "--require-hashes", "--no-deps", "--only-binary", ":all:"]
     try:
         done = subprocess.run(
@@ -231,7 +231,7 @@ def _installer(python: Path) -> list[str]:
     Raises
     ------
     MachineTrouble
-        Neither is here.
+        Neither is installed here.
     """
     if find_spec("uv"):
         return [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python)]
@@ -249,5 +249,5 @@ def _python(place: Path) -> Path:
 
 
 def _digest(lock: Path) -> str:
-    """Return the SHA-256 of a lock; line ends do not count, as Git changes them."""
+    """Return the SHA-256 of a lock without regard to line ends, which Git changes."""
     return hashlib.sha256(lock.read_bytes().replace(b"\r\n", b"\n")).hexdigest()

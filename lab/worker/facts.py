@@ -1,4 +1,4 @@
-"""What a run found out about its session is written into the session's fields."""
+"""Write the facts that a run found about its session into the session's fields."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BY_TASK = "trials_by_task"
 
 
 def fill_facts(client: Client, claim: Claim, facts: RunFacts) -> None:
-    """Fill the fields of a session; that it fails is told, and no reason to fail the task.
+    """Fill the fields of a session; a failure is logged and does not fail the task.
 
-    A session of several protocols has the sum of their trials; the numbers of each are kept in
-    its ``json``. An end that somebody has given stays, and so does a worse quality.
+    A session of several protocols has the sum of their trials; its ``json`` has the numbers of
+    each. An end that somebody entered stays, and so does a worse quality.
     """
     address = f"/sessions/{claim.session.id}"
     try:
@@ -41,7 +41,9 @@ def _change(session: dict[str, Any], collection: str, facts: RunFacts) -> dict[s
     if collection != "alf":
         about = session.get("json") if isinstance(session.get("json"), dict) else {}
         by_task = {**(about or {}).get(BY_TASK, {}), collection: numbers}
-        wanted = {name: sum(one.get(name) or 0 for one in by_task.values()) for name in numbers}
+        wanted = {
+            name: sum(counts.get(name) or 0 for counts in by_task.values()) for name in numbers
+        }
         wanted["json"] = {**(about or {}), BY_TASK: by_task}
     if facts.end_time and not session.get("end_time"):
         wanted["end_time"] = facts.end_time
@@ -55,10 +57,10 @@ def _change(session: dict[str, Any], collection: str, facts: RunFacts) -> dict[s
 
 
 def _quality(session: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the quality of a session of which one protocol's has been judged (anew).
+    """Return the quality of a session after one of its protocols was judged (again).
 
-    The session is as good as the worst that is told of it. What somebody has set it to, beyond
-    what is told, only gets worse.
+    The session's quality is the worst outcome. A quality that somebody has set, other than
+    these outcomes, only gets worse.
     """
     before = session.get("extended_qc") or {}
     after = {**before, **new}
@@ -68,7 +70,7 @@ def _quality(session: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, An
 
 
 def _worst(extended: Mapping[str, Any]) -> str:
-    """Return the worst outcome that is told; names that begin with ``_`` are single checks."""
-    told = (value for name, value in extended.items() if not name.startswith("_"))
-    outcomes = [value for value in told if isinstance(value, str) and value in QC]
+    """Return the worst outcome; names that begin with ``_`` are single checks."""
+    judged = (value for name, value in extended.items() if not name.startswith("_"))
+    outcomes = [value for value in judged if isinstance(value, str) and value in QC]
     return max(outcomes, key=lambda qc: QC[qc], default="NOT_SET")

@@ -1,4 +1,4 @@
-"""What a worker's computer offers, and whether it can work at present."""
+"""The resources of a worker's computer, and whether it can work at present."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from lab.tasks.trouble import MachineTrouble, available_memory, total_memory, tr
 from shared.model.task import Capabilities
 
 RESERVE = 2**28
-"""Free bytes of the worker's folder below which it begins no task."""
+"""Free bytes of the worker's folder below which no task is started."""
 
 PROBE = b"\0" * 2**16
-"""Written and read back to see whether the disk takes data at all (quotas, read-only)."""
+"""Written and read back to check that the disk accepts data (quotas, read-only)."""
 
 LEAST_MEMORY = 2**28
-"""Bytes of available memory below which no task is begun."""
+"""Bytes of available memory below which no task is started."""
 
 
 @dataclass(frozen=True)
 class Computer:
-    """The computer, as seen from a worker's folder.
+    """The computer, as a worker in a folder sees it.
 
     Parameters
     ----------
     folder
-        Where tasks run.
+        Folder in which tasks run.
     reserve
-        Bytes of its disk that stay free.
+        Bytes of its disk that must stay free.
     """
 
     folder: Path
     reserve: int = RESERVE
 
     def free(self) -> int:
-        """Return the bytes that tasks may fill."""
+        """Return the bytes that tasks may use."""
         return max(0, shutil.disk_usage(self.folder).free - self.reserve)
 
     def check(self) -> None:
-        """Look whether tasks can run at all.
+        """Check whether tasks can run at all.
 
         Raises
         ------
         MachineTrouble
-            With what the computer lacks.
+            The computer lacks something; the message says what.
         """
         try:
             left = shutil.disk_usage(self.folder).free
@@ -76,12 +76,12 @@ class Computer:
             path.unlink(missing_ok=True)
 
     def capabilities(self, tasks: tuple[str, ...]) -> Capabilities:
-        """Return what it offers.
+        """Return the computer's resources.
 
         Parameters
         ----------
         tasks
-            Executables that are installed and fit to run.
+            Executables that are installed and can run.
         """
         return Capabilities(
             cpu=os.cpu_count() or 1,
@@ -94,7 +94,7 @@ class Computer:
 
 @cache
 def graphics_cards() -> int:
-    """Return how many NVIDIA cards the system shows (Linux; elsewhere none are told)."""
+    """Return the number of NVIDIA cards (Linux; elsewhere 0)."""
     return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 

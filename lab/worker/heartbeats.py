@@ -1,4 +1,4 @@
-"""Signs of life of a running task, and its log while it runs."""
+"""Heartbeats of a running task, and its log while it runs."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def heartbeats(attempt: Attempt, lease: int) -> Iterator[None]:
-    """Send heartbeats and the log meanwhile, three times in a lease.
+    """Send heartbeats and the log in the background, three times in a lease.
 
-    ``attempt.lost`` is set when the task has become another's.
+    ``attempt.lost`` is set when another worker has the task.
     """
     over = threading.Event()
     client, claim = attempt.client, attempt.claim
     beat = msgspec.to_builtins(Heartbeat(claim.attempt, lease))
 
     def live() -> None:
-        told = 0
+        sent = 0
         while not over.wait(lease / 3):
             try:
                 client.post(f"/tasks/{claim.task.id}/heartbeat", beat)
                 text = attempt.log()
-                if len(text) > told:
-                    more = msgspec.to_builtins(LogText(claim.attempt, text[told:]))
+                if len(text) > sent:
+                    more = msgspec.to_builtins(LogText(claim.attempt, text[sent:]))
                     client.post(f"/tasks/{claim.task.id}/log", more)
-                    told = len(text)
+                    sent = len(text)
             except (Conflicting, RecordMissing):
                 attempt.lost.set()
                 return

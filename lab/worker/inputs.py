@@ -18,11 +18,11 @@ BLOCK = 2**20
 
 
 class BadInput(Exception):
-    """An input is not what the table says."""
+    """An input differs from its record in the table."""
 
 
 class Expired(Exception):
-    """The address of an input is good no longer."""
+    """The address of an input has expired."""
 
 
 def fetch(
@@ -40,20 +40,20 @@ def fetch(
     claim
         The claim with the inputs' addresses.
     session
-        The session's folder, which is made.
+        The session's folder, which is created.
     again
-        Claims anew: that renews the addresses.
+        Claims again, which renews the addresses.
     check
         Called before each file; raises if the task should not go on.
     shared
-        What other tasks have fetched.
+        Inputs that other tasks have fetched.
 
     Raises
     ------
     BadInput
-        A file does not come, or not with the checksum it is registered with.
+        A file does not come, or has another checksum than its record.
     Outside
-        A path does not stay inside the folder.
+        A path leads outside the folder.
     """
     session.mkdir(parents=True)
     for one in claim.inputs:
@@ -79,7 +79,7 @@ def download(one: TaskInput, target: Path) -> None:
     Raises
     ------
     BadInput, Expired, Unreachable
-        It is another file; its address is too old; S3 does not answer.
+        It is another file; its address has expired; S3 does not answer.
     """
     sha256, size = hashlib.sha256(), 0
     try:
@@ -95,7 +95,7 @@ def download(one: TaskInput, target: Path) -> None:
                     file.write(block)
                     sha256.update(block)
                     size += len(block)
-                    if one.size and size > one.size:  # it may never end
+                    if one.size and size > one.size:  # it may be endless
                         text = f"more than the {one.size} bytes that are registered"
                         raise BadInput(f"input {one.path} comes with {text}")
     except (requests.ConnectionError, requests.Timeout) as error:

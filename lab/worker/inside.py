@@ -1,6 +1,6 @@
-"""Paths that are told from outside, kept inside a folder.
+"""Paths from outside, kept inside a folder.
 
-Whatever the server says, a worker writes and reads only below its own folder, and follows no link.
+Whatever the server sends, a worker accesses only files below its own folder, and follows no link.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from shared.alf import names
 
 
 class Outside(ValueError):
-    """A path that does not stay inside its folder, or is none on some platform."""
+    """A path that leads outside its folder, or is invalid on some platform."""
 
 
 def inside(folder: Path, relative: str, *, whole: bool = False) -> Path:
@@ -22,17 +22,17 @@ def inside(folder: Path, relative: str, *, whole: bool = False) -> Path:
     Parameters
     ----------
     folder
-        A folder that is the worker's own.
+        A folder of the worker's own.
     relative
         A path with ``/``.
     whole
-        Whether the folder itself will do (an empty path).
+        Whether the folder itself is allowed (an empty path).
 
     Raises
     ------
     Outside
         It is absolute, has ``.``, ``..``, a drive, a device or a character that some platform
-        does not have in names, or leads through a link.
+        forbids in names, or leads through a link.
     """
     if relative == "" and whole:
         return folder
@@ -47,18 +47,18 @@ def inside(folder: Path, relative: str, *, whole: bool = False) -> Path:
 
 
 def create(path: Path) -> int:
-    """Open a new file for writing, at a place where nothing is, and not through a link."""
+    """Open a new file for writing; the path must not exist, and no link is followed."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def read_own(path: Path, most: int) -> bytes | None:
-    """Return what a file holds (of a longer one, both ends); None if there is no plain file.
+    """Return a file's content (of a longer one, both ends); None if it is not a plain file.
 
     Parameters
     ----------
     path
-        Written by a task, so perhaps a link, a device or endless.
+        Path written by a task, so perhaps a link, a device or endless.
     most
         Bytes to read at most.
     """
@@ -68,10 +68,10 @@ def read_own(path: Path, most: int) -> bytes | None:
     except OSError:
         return None
     with os.fdopen(fd, "rb") as file:
-        about = os.fstat(fd)
-        if not stat.S_ISREG(about.st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             return None
-        if about.st_size <= most:
+        if status.st_size <= most:
             return file.read(most)
         start = file.read(most // 2)
         file.seek(-(most // 2), os.SEEK_END)
@@ -79,12 +79,12 @@ def read_own(path: Path, most: int) -> bytes | None:
 
 
 def plain_file(folder: Path, relative: str) -> Path:
-    """Return a file that a task says it has written.
+    """Return a file that a task claims to have written.
 
     Raises
     ------
     Outside
-        It is not below the folder, a link, or no file.
+        It is not below the folder, is a link, or is not a file.
     """
     path = inside(folder, relative)
     if not path.is_file() or path.is_symlink() or path.stat().st_nlink > 1:

@@ -1,4 +1,4 @@
-"""Several workers in one process, and what killed ones have left behind."""
+"""Several workers in one process, and the remains of killed ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from lab.worker.run import PREFIX, Worker
 
 LAST_SECONDS = 20.0
-"""How long tasks that are nearly done may still take when the worker stops."""
+"""Time for almost finished tasks when the worker stops."""
 
 
 class WorkerPool:
@@ -30,11 +30,11 @@ class WorkerPool:
         self._left = threading.Semaphore(0)
 
     def run(self, *, idle: float | None = None, most: int | None = None) -> None:
-        """Have all work, each as `Worker.run`; Ctrl-C gives their tasks back."""
+        """Run all workers, each as `Worker.run`; Ctrl-C gives their tasks back."""
         for worker in self.workers:
             threading.Thread(target=self._one, args=(worker, idle, most), daemon=True).start()
         try:
-            # Not by Thread.join: Python 3.11 takes a thread for ended when Ctrl-C cuts that short.
+            # Not by Thread.join: Python 3.11 takes a thread for ended if Ctrl-C interrupts that.
             for _ in self.workers:
                 while not self._left.acquire(timeout=1):
                     pass
@@ -44,7 +44,7 @@ class WorkerPool:
             self._stop()
 
     def drain(self) -> None:
-        """Have each end its task, and begin no other."""
+        """Let each worker finish its task and start no other."""
         for worker in self.workers:
             worker.draining.set()
 
@@ -57,19 +57,19 @@ class WorkerPool:
             self._left.release()
 
     def _stop(self) -> None:
-        """Tell all to stop; what is not given back or done in time is given back from here."""
+        """Ask all workers to stop; tasks still running after a while are given back from here."""
         for worker in self.workers:
             worker.stopping.set()
         end = time.monotonic() + LAST_SECONDS
         for worker in self.workers:
-            # One that waits for a message has nothing to give back, and ends with the process.
+            # A worker that waits for a message has nothing to give back and ends with the process.
             while worker.busy and time.monotonic() < end:
                 time.sleep(0.05)
             worker.give_back()
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Remove what killed workers have left in a folder; return how many runs that were."""
+    """Remove the remains of killed workers in a folder; return the number of their runs."""
     removed = 0
     for place in folder.glob(f"{PREFIX}*"):
         try:
@@ -83,7 +83,7 @@ def remove_leftovers(folder: Path) -> int:
 
 
 def _alive(pid: int) -> bool:
-    """Tell whether a process runs; where that cannot be known, say yes."""
+    """Tell whether a process runs; True if that cannot be known."""
     if os.name != "posix":
         return True
     try:

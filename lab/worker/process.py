@@ -1,6 +1,6 @@
 """The process of a task: started, waited for, stopped.
 
-Where processes can be forked it comes from one that has the libraries loaded already
+Where processes can be forked, it comes from a process that has the libraries loaded already
 (``lab.tasks.warm``); elsewhere it is started anew. Neither inherits the worker's secrets.
 """
 
@@ -26,13 +26,13 @@ SECRETS = re.compile(
     r"(FORNIX_(PASSWORD|TOKEN|USER|API_URL)|AWS_)|.*(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_KEY)",
     re.IGNORECASE,
 )
-"""Variables that a task's process does not inherit: ours, and what looks like another's."""
+"""Variables that a task's process does not inherit: Fornix's, and likely secrets of others."""
 
 READY_SECONDS = 180
-"""How long loading the libraries may take."""
+"""Longest time for loading the libraries."""
 
 STOP_SECONDS = 5
-"""How long the warm process may take to end a task, or itself; then it is killed."""
+"""Time for the warm process to end a task, or itself, before it is killed."""
 
 
 def environment() -> dict[str, str]:
@@ -44,13 +44,13 @@ class Process(Protocol):
     """A task's process."""
 
     parent_died: bool
-    """Whether what it was forked from has ended, so that tasks cannot be started."""
+    """Whether its parent has ended, so that tasks cannot be started."""
 
     def wait(self, seconds: float) -> int | None:
-        """Wait for the end; return the exit code, None if it still runs after so long."""
+        """Wait for the end; return the exit code, None if it still runs after that time."""
 
     def stop(self) -> None:
-        """End it with all that it has started; nothing happens if it has ended."""
+        """End the process and its children; does nothing if it has ended."""
 
 
 class Starter:
@@ -59,7 +59,7 @@ class Starter:
     Parameters
     ----------
     environments
-        Of tasks whose libraries must not meet the worker's; none by default.
+        Environments of tasks whose libraries clash with the worker's; none by default.
     """
 
     def __init__(self, environments: Environments | None = None) -> None:
@@ -76,11 +76,11 @@ class Starter:
         order, result
             Files of the order and of its result, as ``lab.tasks.run`` reads and writes them.
         log
-            File to which the process's output goes.
+            File for the process's output.
         folder
-            Its working folder.
+            Working folder of the process.
         executable
-            The task, which may have an environment of its own; that is built if it is missing.
+            The task, which may have its own environment; a missing one is built.
 
         Raises
         ------
@@ -89,8 +89,8 @@ class Starter:
         """
         own = self._environments.command(executable) if self._environments else None
         if self._environments is not None and own:
-            told = self._environments.variables(executable)
-            return Started(order, result, log, folder, own, told)
+            variables = self._environments.variables(executable)
+            return Started(order, result, log, folder, own, variables)
         if not hasattr(os, "fork"):
             return Started(order, result, log, folder, [sys.executable, "-m", "lab.tasks.run"])
         if self._warm is None or self._warm.poll() is not None:
@@ -107,12 +107,12 @@ class Starter:
         return Forked(self._warm, {name: str(path) for name, path in paths.items()})
 
     def _await_ready(self, warm: subprocess.Popen[bytes]) -> None:
-        """Wait until the libraries are loaded: that is no part of a task's time.
+        """Wait until the libraries are loaded; this time does not count for a task.
 
         Raises
         ------
         MachineTrouble
-            They cannot be.
+            They cannot be loaded.
         """
         assert warm.stdout is not None  # noqa: S101 - it has pipes
         if not select.select([warm.stdout], [], [], READY_SECONDS)[0]:
@@ -128,7 +128,7 @@ class Starter:
             )
 
     def close(self) -> None:
-        """End the process from which others are forked."""
+        """End the process that forks the others."""
         if self._warm is not None:
             assert self._warm.stdin is not None  # noqa: S101 - it has pipes
             assert self._warm.stdout is not None  # noqa: S101
@@ -143,7 +143,7 @@ class Starter:
 
 
 class Forked:
-    """A task's process that was forked from a warm one.
+    """A task's process forked from a warm one.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class Forked:
         self._tell(json.dumps(order).encode())
 
     def wait(self, seconds: float) -> int | None:
-        """Wait for the end; return the exit code, None if it still runs after so long."""
+        """Wait for the end; return the exit code, None if it still runs after that time."""
         if self._code is None and select.select([self._answers], [], [], seconds)[0]:
             answer = os.read(self._answers, 64)
             # Without an answer the warm process has died, and the task with it.
@@ -172,23 +172,23 @@ class Forked:
         return self._code
 
     def stop(self) -> None:
-        """End it with all that it has started; nothing happens if it has ended."""
+        """End the process and its children; does nothing if it has ended."""
         if self._code is None:
             self._tell(b"stop")
             if self.wait(STOP_SECONDS) is None:
-                self._warm.kill()  # the task ends as it finds itself without a parent
+                self._warm.kill()  # the task ends when its parent has ended
                 self._code = self._warm.wait()
 
     def _tell(self, line: bytes) -> None:
         try:
             os.write(self._orders, line + b"\n")
-        except BrokenPipeError:  # it has died
+        except BrokenPipeError:  # the warm process has died
             self.parent_died = True
             self._code = self._warm.wait()
 
 
 class Started:
-    """A task's process that was started anew."""
+    """A task's process started anew."""
 
     parent_died = False
 
@@ -202,7 +202,7 @@ class Started:
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         with log.open("wb") as output:
-            # On Windows a group of its own, so that Ctrl-C does not reach it before the worker.
+            # Its own group on Windows, so that Ctrl-C does not reach it before the worker.
             self._process = subprocess.Popen(
                 [*command, str(order), str(result), str(os.getpid())],
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
@@ -215,14 +215,14 @@ class Started:
             )
 
     def wait(self, seconds: float) -> int | None:
-        """Wait for the end; return the exit code, None if it still runs after so long."""
+        """Wait for the end; return the exit code, None if it still runs after that time."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
 
     def stop(self) -> None:
-        """End it; nothing happens if it has ended."""
+        """End the process; does nothing if it has ended."""
         if os.name == "posix":
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)

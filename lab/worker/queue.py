@@ -1,4 +1,4 @@
-"""A lab's work queue as a worker sees it: with credentials that are lent for an hour."""
+"""A lab's work queue for a worker, with credentials that are valid for an hour."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ POLL_SECONDS = 20
 """Longest wait for a message that SQS offers."""
 
 UNSEEN_SECONDS = 30
-"""How long a message that was received is kept from others: enough to claim its task.
+"""Time for which a received message is hidden from others: enough to claim its task.
 
-Should the answer be lost on the way, as to a worker killed while it waits, the task is announced
+If the answer is lost on its way, as with a worker killed while it waits, the task is announced
 again after this time.
 """
 
 RENEW_BEFORE = timedelta(minutes=5)
-"""Credentials are renewed so long before they end."""
+"""Credentials are renewed so long before they expire."""
 
 
 class WorkQueue:
@@ -38,7 +38,7 @@ class WorkQueue:
         self._lent: tuple[Any, str, datetime] | None = None
 
     def forget(self) -> None:
-        """Ask for credentials anew next time."""
+        """Request new credentials next time."""
         self._lent = None
 
     def receive(self, seconds: int) -> Mapping[str, Any] | None:
@@ -53,12 +53,12 @@ class WorkQueue:
         return next(iter(answer.get("Messages", ())), None)
 
     def delete(self, message: Mapping[str, Any]) -> None:
-        """Take a message off the queue."""
+        """Remove a message from the queue."""
         sqs, url = self._sqs()
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def _sqs(self) -> tuple[Any, str]:
-        """Return a client of the lab's queue with credentials that are still good."""
+        """Return a client of the lab's queue with valid credentials."""
         if self._lent is None or self._lent[2] - datetime.now(UTC) < RENEW_BEFORE:
             lent = self._client.post("/workers/credentials")
             import botocore.session
@@ -77,7 +77,7 @@ class WorkQueue:
 
 
 def task_of(message: Mapping[str, Any]) -> str | None:
-    """Return the id of the task that a message is about; None if it is about none."""
+    """Return the id of a message's task; None if it has none."""
     try:
         waits = messages.decode(message["Body"])
         if isinstance(waits, TaskWaits):

@@ -33,12 +33,12 @@ def rerun(record: str, folder: Path | None, as_json: bool) -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     client = Client(settings())
-    found = _record(client, record)
+    run_record = _record(client, record)
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="fornix-rerun-") as place:
-            _rerun(client, found, Path(place), as_json)
+            _rerun(client, run_record, Path(place), as_json)
     else:
-        _rerun(client, found, folder, as_json)
+        _rerun(client, run_record, folder, as_json)
 
 
 def _rerun(client: Any, record: RunRecord, folder: Path, as_json: bool) -> None:
@@ -73,7 +73,7 @@ def _rerun(client: Any, record: RunRecord, folder: Path, as_json: bool) -> None:
 
 
 def _record(client: Any, name: str) -> RunRecord:
-    """Return the record of a file, a task or a dataset."""
+    """Return the run record of a file, a task or a dataset."""
     from lab.client import RecordMissing
 
     if Path(name).is_file():
@@ -92,14 +92,14 @@ def _record(client: Any, name: str) -> RunRecord:
 
 
 def _fetch(client: Any, record: RunRecord, folder: Path) -> Path:
-    """Fetch a run's inputs to their places in a session's folder; return that."""
+    """Fetch a run's inputs to their places in a session's folder; return the folder."""
     from lab.worker.inside import inside
     from shared.model.identity import SessionKey
 
     if record.session:
-        about = client.get(f"/sessions/{record.session}")
-        day, number = about["start_time"][:10], int(about["number"])
-        folder = folder / SessionKey(about["lab"], about["subject"], day, number).folder
+        session = client.get(f"/sessions/{record.session}")
+        day, number = session["start_time"][:10], int(session["number"])
+        folder = folder / SessionKey(session["lab"], session["subject"], day, number).folder
     folder.mkdir(parents=True, exist_ok=True)
     for each in record.inputs:
         if each.id is None:
@@ -127,7 +127,7 @@ def _download(client: Any, dataset: str, file: RunFile, target: Path) -> None:
 
 
 def _original(client: Any, record: RunRecord, file: RunFile, folder: Path) -> Path | None:
-    """Return what the first run wrote, if it is still kept: the dataset of that content."""
+    """Return the first run's file if it is still kept: the dataset with the same content."""
     if record.session is None:
         return None
     start, more = 0, True

@@ -1,10 +1,10 @@
 """The worker: waits for messages of its lab's queue, claims tasks, runs them, sends results.
 
 A message only says that a task waits. The claim decides who runs it, heartbeats keep it, and the
-attempt number shuts out a worker that was taken for dead. A worker that is killed leaves nothing
-behind but a lease that ends. A task is Errored by its own faults only: where the computer has no
-space, no memory or a broken environment, the task is given back, and the worker rests until it is
-well again.
+attempt number shuts out a worker that was taken for dead. A killed worker leaves only a lease,
+which ends. A task is Errored by its own faults only: if the computer has no space, no memory or a
+broken environment, the task is given back, and the worker rests until the computer can work
+again.
 
 One file, because a run's steps share what has to be undone when it is cut off.
 """
@@ -50,21 +50,21 @@ from shared.model.task import (
 log = logging.getLogger(__name__)
 
 TROUBLE_SECONDS = 15.0
-"""Pause when queue or server cannot be reached."""
+"""Pause when the queue or the server cannot be reached."""
 
 REST_SECONDS = 60.0
 """Pause of a computer that lacks something, before it looks again."""
 
 BROKEN_SECONDS = 600.0
-"""How long a task is left to others whose libraries are not to be had here."""
+"""Time for which tasks with broken libraries here are left to other workers."""
 
 REPORT_SECONDS = 1800.0
-"""A worker says how it is at least so often: one write, and the lab is not taken for silent."""
+"""A worker reports at least so often: one write, and the lab does not count as silent."""
 
 PREFIX = "fornix-worker-"
 
 DRAIN = "fornix-worker.drain"
-"""A file of this name in a worker's folder has it stop after its task."""
+"""A file of this name in a worker's folder stops the worker after its task."""
 
 
 @dataclass
@@ -78,11 +78,11 @@ class Worker:
     name
         Shown as the owner of tasks; made unique for this process.
     lease
-        Seconds that a claim holds without a heartbeat; one is sent three times in that time.
+        Seconds for which a claim holds without a heartbeat; three are sent in that time.
     folder
-        Where inputs and outputs are kept while a task runs.
+        Folder of inputs and outputs while a task runs.
     on_result
-        Told of each task that ended: a JSON object.
+        Called with each ended task: a JSON object.
     poll
         Seconds to wait for a message.
     rest
@@ -90,15 +90,15 @@ class Worker:
     reserve
         Bytes of the folder's disk that stay free; by default `health.RESERVE`.
     environments
-        Of tasks whose libraries must not meet the worker's; without, those are left to others.
+        Environments of tasks whose libraries clash with the worker's; without, others run those.
     stopping
-        Set from another thread: the running task is given back, and no other is begun.
+        Set from another thread: the running task is given back, and no other is started.
     draining
-        Set from another thread: the running task is done to its end, and no other is begun.
+        Set from another thread: the running task is finished, and no other is started.
     busy
-        Whether it has a message and is not done with its task.
+        Whether it handles a message or its task.
     trouble
-        What the computer lacks at present.
+        The missing resource, if any.
     """
 
     client: Client
@@ -124,22 +124,22 @@ class Worker:
         self._starter = Starter(self.environments)
         self._running: Claim | None = None
         self._told = time.monotonic()
-        self._broken: dict[str, float] = {}  # executables, and until when they are left to others
+        self._broken: dict[str, float] = {}  # until when each executable is left to others
 
     # -- the loop ------------------------------------------------------------------------------
 
     def run(self, *, idle: float | None = None, most: int | None = None) -> int:
-        """Work until told to stop; until nothing came for ``idle`` seconds, or ``most`` tasks ran.
+        """Work until stopped, until idle for ``idle`` seconds, or until ``most`` tasks ran.
 
         Returns
         -------
         int
-            How many tasks were run.
+            Number of tasks that ran.
 
         Raises
         ------
         Unreachable
-            When it was to stop for want of messages, and could not ask for any.
+            The worker was to stop when idle, but could not reach the queue.
         """
         done, last, heard = 0, time.monotonic(), True
         self.report("working")
@@ -180,7 +180,7 @@ class Worker:
         return self.stopping.is_set() or self.draining.is_set()
 
     def well(self) -> bool:
-        """Look whether the computer can run tasks, and say so when that changes."""
+        """Check whether the computer can run tasks; report a change."""
         try:
             self.computer.check()
             if not self.tasks():
@@ -203,7 +203,7 @@ class Worker:
             self.report("resting", str(trouble))
 
     def tasks(self) -> tuple[str, ...]:
-        """Return the executables that are installed here and not known to be broken."""
+        """Return the installed executables that are not known to be broken."""
         now = time.monotonic()
         self._broken = {name: until for name, until in self._broken.items() if until > now}
         return tuple(
@@ -213,7 +213,7 @@ class Worker:
         )
 
     def report(self, state: Any, reason: str | None = None) -> None:
-        """Tell the server how this worker is; that it is not told is no reason to stop."""
+        """Report this worker's state to the server; a failure does not stop the worker."""
         host, version = about()
         self._told = time.monotonic()
         report = WorkerReport(
@@ -237,38 +237,38 @@ class Worker:
         message = self._queue.receive(self.poll)
         if message is None:
             return None
-        self.busy = True  # before the look: who stops the worker waits for the claim's answer
+        self.busy = True  # set first: a pool that stops waits for the claim's answer
         try:
             return None if self._over() else self._handle(message)
         finally:
             self.busy = False
 
     def _handle(self, message: Mapping[str, Any]) -> bool:
-        """Claim the task of a message and run it; return whether it was to be had."""
+        """Claim and run the task of a message; return whether the claim succeeded."""
         task = task_of(message)
         claim = self._claim(task) if task else None
-        # From here on the lease, not the message, says that the task is being run.
+        # From here on the lease, not the message, shows that the task runs.
         self._queue.delete(message)
         if claim is not None:
             self.execute(claim)
         return claim is not None
 
     def _claim(self, task: str) -> Claim | None:
-        """Claim a task; None if it is not to be had."""
+        """Claim a task; None if it cannot be claimed."""
         request = ClaimRequest(self.name, self.lease, self.computer.capabilities(self.tasks()))
         try:
             answer = self.client.post(f"/tasks/{task}/claim", msgspec.to_builtins(request))
             return msgspec.convert(answer, Claim)
         except (Conflicting, RecordMissing) as error:
             log.info("%s", error)
-        except RequestRefused as error:  # not a task of this lab: none of ours
+        except RequestRefused as error:  # not a task of this lab
             log.error("%s", error)
         return None
 
     # -- one task ------------------------------------------------------------------------------
 
     def execute(self, claim: Claim) -> str | None:
-        """Run a claimed task to its end; return its status, None if it was lost on the way."""
+        """Run a claimed task to its end; return its status, None if it was lost meanwhile."""
         task, attempt = claim.task, claim.attempt
         log.info("%s of %s, attempt %d", task.name, claim.session.folder, attempt)
         began = time.monotonic()
@@ -294,7 +294,7 @@ class Worker:
             self.give_back()
             raise
         except (ApiError, requests.RequestException) as error:
-            # The lease ends by itself, and the task goes to another.
+            # The lease ends by itself, and another worker takes the task.
             log.error("%s was left: %s", task.name, error)
             return None
         except (MachineTrouble, OSError) as error:
@@ -330,7 +330,7 @@ class Worker:
         )
 
     def _give_up(self, claim: Claim, error: MachineTrouble | OSError) -> None:
-        """Give a task back that this computer cannot run now, and rest or leave it to others."""
+        """Give a task back that this computer cannot run now; then rest or leave it to others."""
         trouble = as_trouble(error) or MachineTrouble("disk", f"{type(error).__name__}: {error}")
         if isinstance(error, MachineTrouble):
             trouble = error
@@ -343,7 +343,7 @@ class Worker:
         self.stopping.wait(self.rest)
 
     def give_back(self, reason: str | None = None, trouble: MachineTrouble | None = None) -> None:
-        """Give the running task back, if there is one, so that another takes it at once."""
+        """Give the running task back, if there is one, so that another worker takes it at once."""
         if (claim := self._running) is None:
             return
         kind = trouble.kind if trouble else None

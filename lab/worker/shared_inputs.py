@@ -1,7 +1,7 @@
-"""Inputs that several tasks of a session read, fetched once and kept in the worker's folder.
+"""Inputs shared by several tasks of a session: fetched once, kept in the worker's folder.
 
-They are kept by their SHA-256. A task has a copy of its own, which is checked as it is made: what
-another task may have done to the file that is kept harms nobody, it is fetched anew then.
+They are kept by their SHA-256. Each task gets its own copy, checked while it is made: if another
+task has changed the kept file, that file is fetched again.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from shared.model.task import TaskInput
 log = logging.getLogger(__name__)
 
 FOLDER = "fornix-inputs"
-"""In the worker's folder; workers that share it share their inputs."""
+"""Name in the worker's folder; workers that share the folder share their inputs."""
 
 SHARE = 0.1
-"""Of the free disk that inputs may take which no task has at present."""
+"""Share of the free disk for inputs that no task uses at present."""
 
 KEPT_SECONDS = 6 * 3600
-"""After so long without a use an input is removed: its session is done."""
+"""Time without a use after which an input is removed: its session is done."""
 
 BLOCK = 2**20
 
 
 @dataclass(frozen=True)
 class SharedInputs:
-    """The inputs that are kept in a worker's folder.
+    """The kept inputs of a worker's folder.
 
     Parameters
     ----------
@@ -46,32 +46,32 @@ class SharedInputs:
 
     @property
     def folder(self) -> Path:
-        """Where they are kept."""
+        """Folder of the inputs."""
         return self.worker / FOLDER
 
     def take(self, one: TaskInput, target: Path) -> bool:
-        """Copy an input to its place; return whether it was there, and whole."""
+        """Copy an input to its place; return whether it was kept and undamaged."""
         if not one.sha256:
             return False
-        kept = self.folder / one.sha256
+        stored = self.folder / one.sha256
         sha256 = hashlib.sha256()
         try:
-            with kept.open("rb") as source, os.fdopen(create(target), "wb") as file:
+            with stored.open("rb") as source, os.fdopen(create(target), "wb") as file:
                 while block := source.read(BLOCK):
                     sha256.update(block)
                     file.write(block)
-            os.utime(kept)
+            os.utime(stored)
         except FileNotFoundError:
             return False
         if sha256.hexdigest() == one.sha256:
             return True
         log.warning("%s has changed where it was kept: it is fetched anew", one.path)
-        for path in (kept, target):
+        for path in (stored, target):
             path.unlink(missing_ok=True)
         return False
 
     def keep(self, one: TaskInput, target: Path) -> None:
-        """Keep an input that was fetched and checked, where there is room; it never fails."""
+        """Keep a fetched and checked input if there is space; it never fails."""
         if not one.sha256:
             return
         try:

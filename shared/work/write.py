@@ -224,9 +224,9 @@ def update_session_start(session: str, start: str) -> None:
     start : str
         The new start, on the lab's clock.
     """
-    for planned in of_session(session):
+    for stored in of_session(session):
 
-        def once(key: str = planned.id) -> None:
+        def once(key: str = stored.id) -> None:
             task = get_task(key)
             was, former = int(task.edition), {"session_start": task.session_start}
             task.session_start, task.edition = start, was + 1
@@ -237,7 +237,7 @@ def update_session_start(session: str, start: str) -> None:
                 writes.audit(SYSTEM, "update", "task", task.id, former, new)
 
         with suppress(NotFound):  # deleted meanwhile
-            retried(once, CHANGED.format(task=planned.id))
+            retried(once, CHANGED.format(task=stored.id))
 
 
 def note(task: Task, text: str) -> None:
