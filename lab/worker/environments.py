@@ -106,7 +106,7 @@ class Environments:
         return _python(self._place(name)).exists()
 
     def variables(self, executable: str) -> dict[str, str]:
-        """Return the variables that name its environment to a task's process: ``NAME sha256:LOCK``."""
+        """Return the variables that name a task's environment: ``NAME sha256:LOCK``."""
         name = environment_of(executable)
         return {NAMED: f"{name} sha256:{_digest(lock_of(name))}"} if name else {}
 
