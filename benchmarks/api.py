@@ -232,14 +232,14 @@ def main() -> None:
             sides.append(Side(checkout, options.sessions))
             stack.callback(sides[-1].close)
         ready = [side.answer() for side in sides]
-        filled = ", ".join(f"{about['fill_s']:.0f} s" for about in ready)
+        filled = ", ".join(f"{facts['fill_s']:.0f} s" for facts in ready)
         print(f"filled over HTTP with {options.sessions} sessions in {filled}\n")
         print_head(beside=len(sides) > 1)
         young, old = ready[0]["young"], ready[0]["requests"]
         for first, names, when in ((100, young, ", just written"), (0, old, "")):
             for name in names:
                 took = measure(sides, name, first, options.repeats)
-                costs = [medians(name + when, each) for each in took]
+                costs = [medians(name + when, turns) for turns in took]
                 rows.append(costs[0])
                 print_row(costs[0], costs[1] if len(costs) > 1 else None)
                 if len(costs) > 1:

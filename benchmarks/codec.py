@@ -321,7 +321,9 @@ def buffers(
     def read(start: int, stop: int) -> np.ndarray:
         blocks = range(start // length, -(-stop // length))
         first = blocks[0] * length
-        return np.concatenate([plain(each) for each in blocks])[start - first : stop - first]
+        return np.concatenate([plain(block_number) for block_number in blocks])[
+            start - first : stop - first
+        ]
 
     for number, piece in enumerate(pieces):
         if not np.array_equal(plain(number), piece):
@@ -514,10 +516,10 @@ def table(results: Mapping[str, Result]) -> str:
         "random ms": "random_ms",
     }
     lines = [f"{'':16s}{'ratio':>8s}" + "".join(f"{head:>11s}" for head in columns)]
-    for each in results.values():
-        numbers = [getattr(each, column) for column in columns.values()]
+    for result in results.values():
+        numbers = [getattr(result, column) for column in columns.values()]
         texts = ["-" if x is None else f"{x:.1f}" if x < 100 else f"{x:.0f}" for x in numbers]
-        lines.append(f"{each.name:16s}{each.ratio:8.3f}" + "".join(f"{x:>11s}" for x in texts))
+        lines.append(f"{result.name:16s}{result.ratio:8.3f}" + "".join(f"{x:>11s}" for x in texts))
     return "\n".join(lines)
 
 

@@ -46,7 +46,7 @@ def in_turn(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
     for _ in range(rounds):
         for name, run in runs.items():
             taken[name].append(seconds(run))
-    return {name: statistics.median(each) for name, each in taken.items()}
+    return {name: statistics.median(times) for name, times in taken.items()}
 
 
 def copy_of(root: Path) -> Path:
@@ -86,8 +86,8 @@ def loading(root: Path, rounds: int) -> None:
             rounds,
         )
     print(f"{ARRAYS} arrays of {ROWS} numbers, as multiples of np.load:")
-    for name, each in taken.items():
-        print(f"  {name:16} {each / taken['np.load']:8.2f}")
+    for name, times in taken.items():
+        print(f"  {name:16} {times / taken['np.load']:8.2f}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Trials, wheel, quality and training status beside the reference, ibllib, on the same sessions.
+"""Compare trials, wheel, quality and training status with the reference, ibllib.
 
     make reference                                       all of it, ibllib installed apart
     python benchmarks/reference.py --ibllib PYTHON [SESSION ...]
@@ -139,14 +139,14 @@ def differences(ours: Path, theirs: Path, types: bool = True) -> Iterator[str]:
         elif not name.endswith((".npy", ".pqt")):
             continue  # raw files are identical
         elif name.endswith(".npy"):
-            mine, other = (np.load(one / name, allow_pickle=False) for one in (ours, theirs))
+            mine, other = (np.load(side / name, allow_pickle=False) for side in (ours, theirs))
             if not same(mine, other, types):
                 yield name
         else:
             table, theirs_ = (pd.read_parquet(folder / name) for folder in (ours, theirs))
             for column in sorted({*table, *theirs_}):
                 both = column in table and column in theirs_
-                columns = [one[column].to_numpy() for one in (table, theirs_) if both]
+                columns = [side[column].to_numpy() for side in (table, theirs_) if both]
                 if not (both and same(columns[0], columns[1], types)):
                     yield f"{name}:{column}"
 

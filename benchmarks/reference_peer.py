@@ -133,7 +133,7 @@ def film(session: Path, camera: Path) -> None:
 
     def plain(value: Any) -> Any:
         if isinstance(value, tuple):
-            return [plain(each) for each in value]
+            return [plain(item) for item in value]
         return value.name if hasattr(value, "name") else value
 
     plain_outcomes = {name: plain(value) for name, value in outcomes.items()}

@@ -1,4 +1,4 @@
-"""Films beside the reference: times of frames, checks, licks, pupil; part of `make reference`."""
+"""Compare films with the reference: frame times, checks, licks, pupil; in `make reference`."""
 
 from __future__ import annotations
 
@@ -100,8 +100,10 @@ def poses(folder: Path, peer: Callable[..., float]) -> str:
     video.features(folder, ours, {})
     took = time.perf_counter() - began
     theirs_took = peer("pose", folder)
-    pair = [np.load(one / "alf/licks.times.npy") for one in (ours, folder)]
-    tables = [pd.read_parquet(one / "alf/_ibl_leftCamera.features.pqt") for one in (ours, folder)]
+    pair = [np.load(root / "alf/licks.times.npy") for root in (ours, folder)]
+    tables = [
+        pd.read_parquet(root / "alf/_ibl_leftCamera.features.pqt") for root in (ours, folder)
+    ]
     licks = "licks equal" if np.array_equal(*pair) else f"licks differ: {[x.size for x in pair]}"
     apart = {
         name: float(np.nanmax(np.abs(tables[0][name] - tables[1][name])))

@@ -97,9 +97,9 @@ def sessions(n: int) -> Columns:
     """Return n sessions in the index's order, the last ones first."""
     draw = np.random.default_rng(2)
     ids = eids(n)
-    each, shuffled = np.arange(n), draw.permutation(n)
+    session_numbers, shuffled = np.arange(n), draw.permutation(n)
     subjects = max(n * SUBJECTS_OF_100 // 100, 1)
-    days = np.datetime64("2019-01-01") + (each * 2400 // n)[::-1]
+    days = np.datetime64("2019-01-01") + (session_numbers * 2400 // n)[::-1]
     starts = [
         f"{day}T{8 + i % 10:02d}:{i % 60:02d}:{i // 60 % 60:02d}.{i:06d}+00:00"
         for i, day in enumerate(days.tolist())
@@ -272,12 +272,13 @@ def main() -> None:
             )
         for name in results[0]["warm ms"]:
             wall, work = (
-                min(each[what][name] for each in results) for what in ("warm ms", "warm CPU ms")
+                min(result[what][name] for result in results)
+                for what in ("warm ms", "warm CPU ms")
             )
             print(f"  {name:28}{wall:8.1f} ms, {work:.1f} of the processor")
         print(
             f"after all: {results[0]['MB after all']:.0f} MB, at most "
-            f"{max(each['MB at most'] for each in results):.0f} MB"
+            f"{max(result['MB at most'] for result in results):.0f} MB"
         )
         if chosen.json:
             chosen.json.write_text(json.dumps(results, indent=1))

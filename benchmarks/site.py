@@ -70,7 +70,7 @@ def put(tree: Path, lab: str, subject: str, day: date, table: pd.DataFrame, bias
 def cpu_seconds() -> float:
     """Return the processor time of this process and of its finished children."""
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def main() -> None:

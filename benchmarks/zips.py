@@ -76,8 +76,8 @@ def measured(
                 took = (time.perf_counter() - wall, time.process_time() - spent)
                 taken[name].append(took)
     return {
-        name: (statistics.median(w for w, _ in each), statistics.median(c for _, c in each))
-        for name, each in taken.items()
+        name: (statistics.median(w for w, _ in times), statistics.median(c for _, c in times))
+        for name, times in taken.items()
     }
 
 

@@ -26,7 +26,7 @@ READ_BY = ("behaviour", "clocks")
 
 
 def default_folder() -> Path:
-    """Return where extracted sessions are kept for this user."""
+    """Return this user's folder of extracted sessions."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home())
     else:
@@ -70,7 +70,7 @@ def trials(session: Path, kept: Path | None) -> dict[str, Any]:
     session : Path
         Session folder with ``alf`` or raw files.
     kept : Path or None
-        Where extracted sessions are kept; None extracts anew and keeps nothing.
+        Folder of extracted sessions; None extracts again and stores nothing.
 
     Raises
     ------
@@ -103,7 +103,7 @@ AMBIENT = {
 
 
 def ambient(logs: Iterable[Path]) -> dict[str, list[float]]:
-    """Return temperature, pressure and humidity of each trial, as far as the sensor gave them.
+    """Return temperature, pressure and humidity of each trial that the sensor measured.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def ambient(logs: Iterable[Path]) -> dict[str, list[float]]:
 
 
 class Wheel(Mapping[str, Any]):
-    """The ``position`` (rad) of a session's wheel, read or extracted when it is asked for.
+    """The ``position`` (rad) of a session's wheel, read or extracted on demand.
 
     The analyses look at the wheel of a mouse's first days only.
 

@@ -65,7 +65,7 @@ class Patience(Retry):
 
 
 def patient_session(patience: Retry) -> requests.Session:
-    """Return a session whose requests are all retried as this allows."""
+    """Return a session that retries all its requests with this patience."""
     session = requests.Session()
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(max_retries=patience))

@@ -319,16 +319,16 @@ def _report(result: Mapping[str, Any]) -> None:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         click.echo("  ".join([*cells, row[3]]).rstrip())
     click.echo("\nBeyond the paper")
-    for one in result["models"]:
-        off = one["mean_quartiles_off"]["mean"]
+    for entry in result["models"]:
+        off = entry["mean_quartiles_off"]["mean"]
         click.echo(
-            f"  {one['model']}: F1 {_interval(one['f1'])}, {off:.2f} quartiles off on average"
+            f"  {entry['model']}: F1 {_interval(entry['f1'])}, {off:.2f} quartiles off on average"
         )
     out = result["leave_one_lab_out"]
     if out["f1"] is not None:
         click.echo(f"  each laboratory predicted from the others: F1 {out['f1']:.3f}")
     held = ", ".join(
-        f"{one['feature']} {_interval(one)}" for one in result["held_out_importance"][:4]
+        f"{entry['feature']} {_interval(entry)}" for entry in result["held_out_importance"][:4]
     )
     click.echo(f"  importance on held-out mice: {held}")
     click.echo("\nNot comparable")
@@ -339,14 +339,14 @@ def _report(result: Mapping[str, Any]) -> None:
     click.echo("; ".join(f"{n} mice: {why}" for why, n in reasons.items()) or "none")
     if result["predictions"]:
         click.echo("\nMice in training")
-        for one in result["predictions"]:
-            chances = one["probabilities"]
+        for entry in result["predictions"]:
+            chances = entry["probabilities"]
             told = (
                 ", ".join(f"{q} {p:.0%}" for q, p in chances.items())
                 if chances
-                else one["why_not"]
+                else entry["why_not"]
             )
-            click.echo(f"  {one['subject']}: {told}")
+            click.echo(f"  {entry['subject']}: {told}")
     click.echo(f"\n{result['statement']}")
 
 

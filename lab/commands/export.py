@@ -234,13 +234,15 @@ def _export_all(
     failed = 0
     notice = None if as_json else _progress()
     done = export_many(sessions, out, way, raw=raw, checked=check, notice=notice)
-    for number, each in enumerate(done, 1):
-        failed += each.did == "failed"
+    for number, exported in enumerate(done, 1):
+        failed += exported.did == "failed"
         if as_json:
-            click.echo(json.dumps(plain(each)))
+            click.echo(json.dumps(plain(exported)))
             continue
-        click.echo(f"{each.did:8}{each.session}  {each.why or ', '.join(each.files)}")
-        for suggestion in each.suggestions:
+        click.echo(
+            f"{exported.did:8}{exported.session}  {exported.why or ', '.join(exported.files)}"
+        )
+        for suggestion in exported.suggestions:
             click.echo(f"  suggestion: {suggestion}", err=True)
         click.echo(f"{number} of {len(sessions)}", err=True)
     if failed:

@@ -346,11 +346,11 @@ def import_dandi(
     def files(target: Path) -> list[Path]:
         local = Path(what)
         if local.is_dir():
-            return sorted(each for each in local.rglob("*.nwb") if each.match(pattern))
+            return sorted(entry for entry in local.rglob("*.nwb") if entry.match(pattern))
         if local.exists():
             return [local]
         dandiset = Dandiset(what, api_url, api_key)
-        return [dandiset.fetch(each, target) for each in dandiset.assets(pattern)]
+        return [dandiset.fetch(entry, target) for entry in dandiset.assets(pattern)]
 
     def job(carrier: Carrier) -> None:
         target = folder or scratch(carrier.journal).with_suffix(".nwb")

@@ -1,4 +1,4 @@
-"""``fornix one-setup``: write the parameter files of ONE-api, so that ``ONE()`` asks nothing.
+"""``fornix one-setup``: write the parameter files of ONE-api, so that ``ONE()`` needs no setup.
 
 ONE keeps two kinds of files in ``~/.one``. ``.caches`` lists the known servers, their download
 folders and the default of ``ONE()``; one file for each server holds its address, login and data

@@ -124,19 +124,19 @@ def upload(
     account = _account_to_ask() if dry_run else Account(_client())
     hashes = None if dry_run else HashCache(default_path())
     worst, ids = 0, {}
-    for found in sessions:
+    for session in sessions:
         try:
-            paths = chosen(found, include, exclude)
+            paths = chosen(session, include, exclude)
             if dry_run or account is None:
-                report = check(found, paths, account, options)
+                report = check(session, paths, account, options)
             else:
-                size = found.size(paths)
-                bars = show.lines(found.name, size, click.echo) if as_json else None
-                with bars or show.bars(console, found.name, size) as notice:
-                    report = send(account, found, paths, options, notice=notice, hashes=hashes)
+                size = session.size(paths)
+                bars = show.lines(session.name, size, click.echo) if as_json else None
+                with bars or show.bars(console, session.name, size) as notice:
+                    report = send(account, session, paths, options, notice=notice, hashes=hashes)
         except (OSError, ValueError) as error:
             # One bad session never stops the others.
-            report = Report(found.name, str(found.folder), "refused", error=str(error))
+            report = Report(session.name, str(session.folder), "refused", error=str(error))
             report.exit_code = 1
         if as_json:
             click.echo(json.dumps(report.as_dict()))

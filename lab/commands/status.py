@@ -1,4 +1,4 @@
-"""``fornix status``: what is going on in a lab, on one screen."""
+"""``fornix status``: the present activity of a lab, on one screen."""
 
 from __future__ import annotations
 

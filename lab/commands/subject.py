@@ -1,4 +1,4 @@
-"""``fornix subject``: the subjects of a lab, as far as a rig needs them."""
+"""``fornix subject``: add subjects of a lab from a rig."""
 
 from __future__ import annotations
 

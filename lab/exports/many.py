@@ -52,7 +52,7 @@ def of_release(
     known : mapping
         Facts that the records lack.
     """
-    files: dict[str, list[ReleasedFile]] = {one.id: [] for one in manifest.sessions}
+    files: dict[str, list[ReleasedFile]] = {released.id: [] for released in manifest.sessions}
     for file in manifest.files:
         if file.id not in record.withdrawn:
             files[file.session].append(file)

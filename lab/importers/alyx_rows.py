@@ -159,17 +159,17 @@ def subject_row(job: RowContext, row: Row) -> None:
     elif litter:
         row["litter"] = None
         job.journal.note("litters of animals without a line are not copied: a litter has one")
-    for each in _items(row, "zygosities"):
-        if isinstance(each, dict) and isinstance(each.get("allele"), str):
-            job.carrier.ensure("alleles", each["allele"], {"nickname": each["allele"]})
+    for entry in _items(row, "zygosities"):
+        if isinstance(entry, dict) and isinstance(entry.get("allele"), str):
+            job.carrier.ensure("alleles", entry["allele"], {"nickname": entry["allele"]})
     nickname, lab = str(row.get("nickname")), str(row.get("lab"))
     known_lab = job.journal.state("lab of subject", nickname)
     if known_lab in (None, lab):
         job.journal.mark("lab of subject", [nickname], lab)
         return
     job.journal.mark("namesakes", [nickname], known_lab)
-    for each in (known_lab, lab):
-        job.journal.mark("lab of subject", [f"{nickname}@{each}"], each)
+    for entry in (known_lab, lab):
+        job.journal.mark("lab of subject", [f"{nickname}@{entry}"], entry)
 
 
 def event_row(job: RowContext, row: Row) -> None:

@@ -53,7 +53,7 @@ class AlyxSource:
         self._lock = threading.Lock()
 
     def get(self, path: str, **query: Any) -> Any:
-        """Return the JSON at a path; wait to keep the rate.
+        """Return the JSON at a path, within the rate limit.
 
         Raises
         ------

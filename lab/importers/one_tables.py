@@ -71,8 +71,8 @@ def open_tables(path: Path) -> Iterator[tuple[pq.ParquetFile, pq.ParquetFile]]:
         with sessions, datasets:
             for name, columns in COLUMNS.items():
                 table = sessions if name == "sessions" else datasets
-                there = {column.removesuffix("_0") for column in table.schema_arrow.names}
-                if missing := columns - there:
+                names = {column.removesuffix("_0") for column in table.schema_arrow.names}
+                if missing := columns - names:
                     raise NoTables(f"{path}: {name}.pqt lacks the columns {sorted(missing)}")
             yield sessions, datasets
 
@@ -244,7 +244,7 @@ def _read(table: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[l
             if None not in pair:
                 columns_[key] = from_int_pairs(np.array(pair, dtype=np.int64).T)
             elif key in columns_:
-                columns_[key] = [as_text(each) for each in columns_[key]]
+                columns_[key] = [as_text(identifier) for identifier in columns_[key]]
         if "project" in columns_:
             columns_["projects"] = columns_.pop("project")
         yield [

@@ -231,13 +231,13 @@ class OpenedData:
     def _recording_index(self, file: ReleasedFile) -> RecordingIndex | None:
         from shared.recordings.object_index import recording_index
 
-        found = self.source.index(file)
-        return None if found is None else recording_index(found, file.path)
+        object_index = self.source.index(file)
+        return None if object_index is None else recording_index(object_index, file.path)
 
     def _chosen(self, session: str, revision: str | None) -> dict[str, ReleasedFile]:
         """Return each file's effective revision, by path; computed once."""
-        if (known := self._counted.get((session, revision))) is not None:
-            return known
+        if (cached := self._counted.get((session, revision))) is not None:
+            return cached
         groups: dict[tuple[str, str], list[ReleasedFile]] = {}
         for file in self.source.files(session):
             collection, _, name = split_path(file.path)
@@ -260,17 +260,17 @@ class OpenedData:
     ) -> ReleasedFile:
         if what in files:
             return files[what]
-        found = [
+        matches = [
             file
             for path, file in files.items()
             if path.rpartition("/")[2] == what
             and (collection is None or split_path(path)[0] == collection)
         ]
-        if len(found) == 1:
-            return found[0]
-        if not found:
+        if len(matches) == 1:
+            return matches[0]
+        if not matches:
             raise NoData(f"The session has no file {what}; `datasets` lists what it has.")
-        several = ", ".join(sorted(file.path for file in found))
+        several = ", ".join(sorted(file.path for file in matches))
         raise NoData(f"{what} is there several times: {several}. Give the path.")
 
 
@@ -302,9 +302,9 @@ def open_data(where: str | Path | None = None) -> OpenedData:
     from lab.releases.verify import parts_beside
 
     if where is None:
-        known = settings()
-        token = known.token or (Client(known).login() if known.password else None)
-        return OpenedData(ApiSource(ReleaseServer(known.url, token)))
+        account = settings()
+        token = account.token or (Client(account).login() if account.password else None)
+        return OpenedData(ApiSource(ReleaseServer(account.url, token)))
     path = Path(where)
     if not str(where).startswith(("http://", "https://")) and path.exists():
         return OpenedData(FolderSource(path) if path.is_dir() else ZipSource(parts_beside(path)))

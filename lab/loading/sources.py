@@ -114,9 +114,9 @@ class FolderSource(_Indexed):
         elif all((root / table).is_file() for table in TABLES):
             self.manifest = _of_tables(root)
         else:
-            found = (path for path in root.rglob("*") if path.is_file())
+            paths_found = (path for path in root.rglob("*") if path.is_file())
             self.manifest = _of_names(
-                {path.relative_to(root).as_posix(): path.stat().st_size for path in found}
+                {path.relative_to(root).as_posix(): path.stat().st_size for path in paths_found}
             )
 
     def place(self, file: ReleasedFile) -> tuple[str, int]:
@@ -284,26 +284,26 @@ def _of_tables(root: Path) -> ReleaseManifest:
 
     try:
         sessions = {
-            str(row["id"]): ReleasedSession(
-                str(row["id"]),
-                row.get("lab") or "",
-                row["subject"],
-                str(row["date"])[:10],
-                int(row["number"]),
+            str(record["id"]): ReleasedSession(
+                str(record["id"]),
+                record.get("lab") or "",
+                record["subject"],
+                str(record["date"])[:10],
+                int(record["number"]),
             )
-            for row in pq.read_table(root / TABLES[0]).to_pylist()
+            for record in pq.read_table(root / TABLES[0]).to_pylist()
         }
         files = tuple(
             ReleasedFile(
-                id=str(row["id"]),
-                session=str(row["eid"]),
-                path=row["rel_path"],
-                size=int(row.get("file_size") or 0),
-                md5=row.get("hash") or None,
-                default=bool(row.get("default_revision", True)),
+                id=str(record["id"]),
+                session=str(record["eid"]),
+                path=record["rel_path"],
+                size=int(record.get("file_size") or 0),
+                md5=record.get("hash") or None,
+                default=bool(record.get("default_revision", True)),
             )
-            for row in pq.read_table(root / TABLES[1]).to_pylist()
-            if str(row["eid"]) in sessions
+            for record in pq.read_table(root / TABLES[1]).to_pylist()
+            if str(record["eid"]) in sessions
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NoData(f"{root} has ONE tables that cannot be read: {error}") from None

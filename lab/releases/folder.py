@@ -92,20 +92,20 @@ def folder_release(
     files: list[ReleasedFile] = []
     places: dict[str, Path] = {}
     left_out: list[LeftOut] = []
-    for found in scan(root):
-        if isinstance(found, Stray):
-            if found.path.name not in BESIDE:
-                left_out.append(LeftOut(_shown(found.path, root), found.reason))
+    for entry in scan(root):
+        if isinstance(entry, Stray):
+            if entry.path.name not in BESIDE:
+                left_out.append(LeftOut(_shown(entry.path, root), entry.reason))
             continue
         left_out += [
-            LeftOut(_shown(found.folder / path, root), reason)
-            for path, reason, _ in found.problems
+            LeftOut(_shown(entry.folder / path, root), reason)
+            for path, reason, _ in entry.problems
         ]
-        session = _session(found, lab)
+        session = _session(entry, lab)
         sessions.append(session)
-        for file in _files(found, session, hashes):
+        for file in _files(entry, session, hashes):
             files.append(file)
-        places |= {f"{session.folder}/{file.path}": file.on_disk for file in found.files}
+        places |= {f"{session.folder}/{file.path}": file.on_disk for file in entry.files}
     if not sessions:
         raise NothingToRelease(
             f"{root} has no session: a session is a folder [LAB/Subjects/]SUBJECT/DATE/NUMBER."

@@ -179,8 +179,12 @@ class FigShare:
         """Send the missing parts of a file."""
         where = f"/account/articles/{deposit.id}/files"
         md5, size = _md5(path), path.stat().st_size
-        same = [one for one in self.client.json("GET", where) if one["name"] == path.name]
-        begun = next((one for one in same if one["supplied_md5"] == md5), None)
+        same = [
+            existing
+            for existing in self.client.json("GET", where)
+            if existing["name"] == path.name
+        ]
+        begun = next((existing for existing in same if existing["supplied_md5"] == md5), None)
         if begun and begun["status"] == "available":
             return False
         if begun is None:
@@ -252,8 +256,8 @@ class Dandi:
                 done.append({"part_number": number, "size": part["size"], "etag": tag})
                 seen(path.name, len(block))
         where = f"/uploads/{upload['upload_id']}"
-        told = self.client.json("POST", f"{where}/complete/", {"parts": done})
-        self.client._send("POST", told["complete_url"], data=told["body"], token=False)
+        completed = self.client.json("POST", f"{where}/complete/", {"parts": done})
+        self.client._send("POST", completed["complete_url"], data=completed["body"], token=False)
         return str(self.client.json("POST", f"{where}/validate/")["blob_id"])
 
 

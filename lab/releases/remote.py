@@ -150,8 +150,8 @@ class ReleaseServer:
         while True:
             where = f"/releases/{record.name}/{record.version}/nwb"
             page = self.json(f"{where}?limit={PAGE}&offset={offset}")
-            for row in page["results"]:
-                yield f"{row['folder']}/{row['path']}", json.read(row, ReleasedFile)
+            for file_row in page["results"]:
+                yield f"{file_row['folder']}/{file_row['path']}", json.read(file_row, ReleasedFile)
             offset += PAGE
             if offset >= page["count"]:
                 return
@@ -287,8 +287,8 @@ def find_release(what: str) -> tuple[ReleaseServer, ReleaseRecord]:
     """
     from lab.client import Client, NotConfigured, settings
 
-    found = parse_address(what)
-    if found is None:
+    parsed = parse_address(what)
+    if parsed is None:
         match = _NAMED.fullmatch(what)
         if match is None:
             raise NoRelease(f"{what!r} is no release: write NAME, NAME@VERSION or its address.")
@@ -296,7 +296,7 @@ def find_release(what: str) -> tuple[ReleaseServer, ReleaseRecord]:
         token = account.token or (Client(account).login() if account.password else None)
         server = ReleaseServer(account.url, token)
         return server, server.record(match["name"], match["version"] or "latest")
-    api, name, version = found
+    api, name, version = parsed
     query = dict(part.partition("=")[::2] for part in urlsplit(what).query.split("&"))
     token = None
     try:

@@ -48,7 +48,7 @@ def check_zip(archives: Sequence[zipfile.ZipFile], room: int) -> list[zipfile.Zi
     """
     seen: dict[str, str] = {}
     total = 0
-    found = []
+    entries = []
     for archive in archives:
         _check_apart(archive)
         for info in archive.infolist():
@@ -68,9 +68,9 @@ def check_zip(archives: Sequence[zipfile.ZipFile], room: int) -> list[zipfile.Zi
                     f"The zip unpacks to more than the {room:,} bytes that there is room for: "
                     "free some, or give another folder with --folder."
                 )
-            found.append(info)
+            entries.append(info)
     _check_folders(seen.values())
-    return found
+    return entries
 
 
 def _check_entry(info: zipfile.ZipInfo) -> None:

@@ -86,7 +86,7 @@ class ZipReader:
             self._zips = [zipfile.ZipFile(path) for path in paths]
         except (OSError, zipfile.BadZipFile) as error:
             raise NoCopy(f"{paths[0]} is no whole zip: {error}") from None
-        self._home = {name: one for one in self._zips for name in one.namelist()}
+        self._home = {name: archive for archive in self._zips for name in archive.namelist()}
 
     def names(self) -> list[str]:
         """Return the paths of all files."""

@@ -1,4 +1,4 @@
-"""``fornix rig doctor``: what keeps a rig from uploading, each with its fix."""
+"""``fornix rig doctor``: obstacles to a rig's uploads, each with its fix."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RigFinding:
 
 
 def examine(folder: Path | None, lab: str | None) -> Iterator[RigFinding]:
-    """Yield what a rig needs to upload, and what is wrong with it.
+    """Check the conditions of an upload; yield a finding for each.
 
     Parameters
     ----------

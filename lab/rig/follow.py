@@ -1,4 +1,4 @@
-"""Follow the tasks of a session that was uploaded, until they have ended."""
+"""Follow the tasks of an uploaded session until they have ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AT_REST = TERMINAL | {Status.HELD}
 
 
 class Seen(Struct, frozen=True):
-    """A task as it is now: its name, its status, and why it is held or has failed."""
+    """The present state of a task: name, status, and why it is held or has failed."""
 
     task: str
     status: str

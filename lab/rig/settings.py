@@ -24,7 +24,7 @@ def all_settings(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
-    """Return the settings of a session's first task, empty if there are none that can be read."""
+    """Return the settings of a session's first task, empty if none are readable."""
     return next(iter(all_settings(folder).values()), {})
 
 
@@ -59,6 +59,6 @@ def metadata(settings: Mapping[str, Any], path: SessionPath) -> dict[str, Any]:
 
 
 def _names(value: Any) -> list[str]:
-    """Return one name or several as a list; anything else is none."""
+    """Return one name or several as a list; other values give an empty list."""
     values = value if isinstance(value, list) else [value]
     return [name for name in values if isinstance(name, str) and name]

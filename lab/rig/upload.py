@@ -71,7 +71,7 @@ Tasks compute all other files of a session from these, and compute them again.
 
 
 def chosen(found: Found, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[str]:
-    """Return the files of a session that a rig uploads: what it has recorded.
+    """Return the files of a session that a rig uploads: those that it has recorded.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Options:
     lab : str, optional
         The lab; by default that of the path, else the account's only one.
     trust : str, optional
-        Which source is right where they name different mice: 'path', 'settings', 'description'.
+        The right source if they name different mice: 'path', 'settings', 'description'.
     create_subject : bool
         Add subjects that the server does not know.
     again : bool
@@ -147,8 +147,8 @@ def check(
     if not paths:
         return _refuse(report, _nothing(report.left_out))
     try:
-        path, told = agreed(found.folder, found.path, options.trust)
-        report.session, report.notes = path.short, told
+        path, differences = agreed(found.folder, found.path, options.trust)
+        report.session, report.notes = path.short, differences
         if account is None:
             report.notes.append("lab and subject are not checked: the server could not be asked")
         else:
@@ -159,7 +159,7 @@ def check(
 
 
 def _select(report: Report, found: Found, paths: Sequence[str]) -> None:
-    """Note what is left out, and which names cannot be sent."""
+    """Add notes about files left out, and about names that cannot be sent."""
     report.left_out = sorted(set(found.files()) - set(paths))
     report.files = [
         {

@@ -41,7 +41,7 @@ def span(seconds: float) -> str:
 
 @dataclass
 class Watch:
-    """Looks for finished sessions, and uploads what is in the queue.
+    """Looks for finished sessions, and uploads the queued ones.
 
     Parameters
     ----------
@@ -96,10 +96,10 @@ class Watch:
 
     def once(self) -> None:
         """Queue the finished sessions and upload those that are due."""
-        sessions = {str(found.folder): found for found in walk(self.folder.resolve())}
+        sessions = {str(candidate.folder): candidate for candidate in walk(self.folder.resolve())}
         self.waiting = {}
-        for found in sessions.values():
-            self._look(found)
+        for candidate in sessions.values():
+            self._look(candidate)
         account = Account(self.client)
         for entry in self.queue.due(self.now()):
             if self.stopped.is_set():

@@ -67,7 +67,7 @@ class Transfer:
     client
         The API.
     folder
-        Where the files are.
+        Folder of the files.
     notice
         Called with each step.
     hashes

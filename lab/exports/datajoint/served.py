@@ -130,34 +130,38 @@ def served_subjects(
     ]
     many = Counter(animal.nickname for animal in animals)
     alone = ids is not None
-    named = {} if alone else {one.nickname: one for one in animals if many[one.nickname] == 1}
+    named = (
+        {}
+        if alone
+        else {subject.nickname: subject for subject in animals if many[subject.nickname] == 1}
+    )
     owner: dict[str, ServedSubject] = {}
     for animal, row in _of_animals(client, "sessions", named, animals):
         owner[row["id"]] = animal
         animal.sessions.append({k: v for k, v in row.items() if k != "url"})
-    whose = [{"subject": one.id} for one in animals] if alone else [{}]
-    for row in (row for query in whose for row in _rows(client, "datasets", **query)):
+    queries = [{"subject": subject.id} for subject in animals] if alone else [{}]
+    for row in (row for query in queries for row in _rows(client, "datasets", **query)):
         eid = str(row.get("session") or "").rpartition("/")[2]
         wanted = row["name"].endswith(AMBIENT) or any(f"{name}." in row["name"] for name in FILES)
         if eid in owner and wanted:
-            told = (eid, f"{row.get('collection')}/{row.get('revision')}/{row['name']}")
+            key = (eid, f"{row.get('collection')}/{row.get('revision')}/{row['name']}")
             state = f"{row['hash']} {row['default_dataset']}"
-            owner[eid].files.append((*told, state))
+            owner[eid].files.append((*key, state))
     for name, path in RECORDS.items():
         for animal, row in _of_animals(client, path, named, animals):
             animal.records[name].append(row)
-    for one in animals:  # lists of one animal and of all differ in order
-        one.sessions.sort(key=lambda row: str(row["id"]))
-        for rows in one.records.values():
+    for subject in animals:  # lists of one animal and of all differ in order
+        subject.sessions.sort(key=lambda row: str(row["id"]))
+        for rows in subject.records.values():
             rows.sort(key=lambda row: json.dumps(row, sort_keys=True))
-    return [one for one in animals if one.sessions]
+    return [subject for subject in animals if subject.sessions]
 
 
 def _subject_rows(client: Client, ids: Collection[str] | None) -> Iterator[dict[str, Any]]:
     if ids is None:
         yield from _rows(client, "subjects")
-    for each in sorted(ids or ()):
-        yield from _rows(client, "subjects", django=f"id,{each}")
+    for subject_id in sorted(ids or ()):
+        yield from _rows(client, "subjects", django=f"id,{subject_id}")
 
 
 def _of_animals(
@@ -179,8 +183,8 @@ def _of_animals(
 def _rows(client: Client, path: str, **query: str) -> Iterator[dict[str, Any]]:
     offset = 0
     while True:
-        found = client.get(f"/{path}", limit=PAGE, offset=offset, **query)
-        page = found["results"] if isinstance(found, dict) else found
+        answer = client.get(f"/{path}", limit=PAGE, offset=offset, **query)
+        page = answer["results"] if isinstance(answer, dict) else answer
         yield from page
         if len(page) < PAGE:
             return

@@ -163,9 +163,9 @@ class FolderSubject(SourceSubject):
         self.folder, self.known, self.kept = folder, known, kept
         self.nickname, self.lab = folder.name, folder.parts[-3]
         whole = f"{self.lab}/{self.nickname}"
-        told = str(known.get("id") or "")
+        subject_id = str(known.get("id") or "")
         try:
-            self.id = str(uuid.UUID(told))
+            self.id = str(uuid.UUID(subject_id))
         except ValueError:
             self.id = str(uuid.uuid5(uuid.NAMESPACE_URL, whole))
 

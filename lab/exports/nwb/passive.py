@@ -20,26 +20,26 @@ PERIODS = {
 
 
 def add_passive(nwb: NWBFile, session: ExportSession) -> None:
-    """Add the passive protocol, as far as the session has it.
+    """Add the available parts of the passive protocol.
 
     Raises
     ------
     ExportError
         A table has other columns than the ONE convention defines.
     """
-    found: list[TimeIntervals] = []
+    tables: list[TimeIntervals] = []
     periods = _table(session, "passivePeriods", "intervalsTable")
     if periods is not None:
-        found += _periods(periods)
+        tables += _periods(periods)
     gabor = _table(session, "passiveGabor", "table")
     if gabor is not None and len(gabor):
-        found.append(_gabor(gabor))
+        tables.append(_gabor(gabor))
     stims = _table(session, "passiveStims", "table")
     if stims is not None and len(stims):
-        found += _stims(stims)
-    if found:
+        tables += _stims(stims)
+    if tables:
         module = nwb.create_processing_module("passive_protocol", "Protocol without a task.")
-        for intervals in found:
+        for intervals in tables:
             module.add(intervals)
 
 

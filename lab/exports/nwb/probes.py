@@ -113,5 +113,9 @@ def _regions(channels: dict[str, Any], n: int) -> list[str]:
     regions = BrainRegions()
     identifiers = np.abs(np.asarray(channels[names[0]], np.int64))
     acronyms = dict(zip(regions.id.tolist(), regions.acronym.tolist(), strict=True))
-    found = [str(acronyms.get(int(region), UNKNOWN)) for region in identifiers]
-    return [UNKNOWN if region == "void" else region for region in found] if len(found) == n else []
+    acronyms_found = [str(acronyms.get(int(region), UNKNOWN)) for region in identifiers]
+    return (
+        [UNKNOWN if region == "void" else region for region in acronyms_found]
+        if len(acronyms_found) == n
+        else []
+    )

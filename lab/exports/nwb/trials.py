@@ -61,8 +61,10 @@ def _columns(trials: dict[str, Any], collection: str) -> list[VectorData]:
     lengths = {name: len(values) for name, values in trials.items() if hasattr(values, "__len__")}
     n = lengths["choice"]
     if any(length != n for length in lengths.values()):
-        told = ", ".join(f"{name} {length}" for name, length in sorted(lengths.items()))
-        raise ExportError(f"the columns of the trials in {collection} differ in length: {told}")
+        description = ", ".join(f"{name} {length}" for name, length in sorted(lengths.items()))
+        raise ExportError(
+            f"the columns of the trials in {collection} differ in length: {description}"
+        )
     starts, stops = np.asarray(trials["intervals"], float).T
     columns = [
         column("start_time", "Start of the trial (s).", starts),
@@ -70,9 +72,9 @@ def _columns(trials: dict[str, Any], collection: str) -> list[VectorData]:
     ]
     if has_values(quiet := _numbers(trials, "quiescencePeriod", n)):
         columns.append(column("quiescence_period", "Time the wheel had to be still (s).", quiet))
-    for name, (title, told) in TIMES.items():
+    for name, (title, description) in TIMES.items():
         if has_values(times := _numbers(trials, name, n)):
-            columns.append(column(title, told, times))
+            columns.append(column(title, description, times))
     left = np.asarray(trials["contrastLeft"], float)
     right = np.asarray(trials["contrastRight"], float)
     on_left = np.isfinite(left)

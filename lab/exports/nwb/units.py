@@ -74,8 +74,8 @@ def add_units(nwb: NWBFile, session: ExportSession, electrodes: dict[str, Electr
     parts = [part for part in parts if part.n]
     if not parts:
         return 0
-    shown = [name for name in parts[0].table if all(name in part.table for part in parts)]
-    rows = pd.concat([part.table[shown] for part in parts], ignore_index=True)
+    common = [name for name in parts[0].table if all(name in part.table for part in parts)]
+    rows = pd.concat([part.table[common] for part in parts], ignore_index=True)
     columns: list[VectorData] = []
     ends = _stacked([part.ends for part in parts])
     columns += ragged("spike_times", "Times of the spikes (s).", _joined(parts, "times"), ends)
@@ -141,10 +141,12 @@ class _Sorting:
         clusters_at = session.first("clusters", where)
         clusters = session.load(clusters_at) if clusters_at else {}
         owners = np.asarray(spikes["clusters"], np.int64)
-        known = _length(clusters)
-        if owners.size and (owners.min() < 0 or (known is not None and owners.max() >= known)):
+        n_clusters = _length(clusters)
+        if owners.size and (
+            owners.min() < 0 or (n_clusters is not None and owners.max() >= n_clusters)
+        ):
             raise ExportError(f"spikes.clusters in {where} names clusters that are not there")
-        total = known if known is not None else int(owners.max(initial=-1)) + 1
+        total = n_clusters if n_clusters is not None else int(owners.max(initial=-1)) + 1
         counts = np.bincount(owners, minlength=total)
         numbers = np.flatnonzero(counts)
         self.n = len(numbers)

@@ -140,9 +140,9 @@ class DumpImport:
                     self.shelf.mark_all(model, "left out", LEFT[model])
                 elif model not in known_models:
                     self.shelf.mark_all(model, "not carried", "nothing is known of such rows")
-            for each in ORDER if self.only else ():
-                if each.name not in self.only and each.resource not in self.only:
-                    self._leave_unasked(each)
+            for other in ORDER if self.only else ():
+                if other.name not in self.only and other.resource not in self.only:
+                    self._leave_unasked(other)
 
     def _leave_unasked(self, model: AlyxModel) -> None:
         """Mark rows of other models as left out; others may refer to them, if they exist here."""

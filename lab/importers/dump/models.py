@@ -1,4 +1,4 @@
-"""What each model of Alyx (3.6) becomes, in the order in which rows are carried.
+"""The conversion of each model of Alyx (3.6), in the order in which rows are carried.
 
 One file, because it is a table: what Alyx has is looked up here by model and field.
 """

@@ -172,7 +172,7 @@ class Shelf:
         return self._rows("model = ? ORDER BY n LIMIT ?", model, limit)
 
     def waiting(self, model: str, after: int, limit: int) -> list[Shelved]:
-        """Return rows of a model whose turn has not come, in the dump's order."""
+        """Return waiting rows of a model, in the dump's order."""
         where = "model = ? AND state = ? AND n > ? ORDER BY n LIMIT ?"
         return self._rows(where, model, WAITING, after, limit)
 

@@ -164,8 +164,8 @@ class AlyxDump:
             words = {word: code for code, word in field.codes.items()}
             return value if value in field.codes else words.get(value)
         if field.is_list:
-            keys = [self._pk_of(model, field, each) for each in value or ()]
-            return [each for each in keys if each is not None]
+            keys = [self._pk_of(model, field, key) for key in value or ()]
+            return [key for key in keys if key is not None]
         if field.model:
             single = value[0] if isinstance(value, list) and value else value
             return self._pk_of(model, field, single) if single else None

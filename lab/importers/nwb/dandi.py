@@ -85,8 +85,10 @@ class Dandiset:
                 raise DandiError(f"{self.url} sends its list on to another server: {address}")
             answer = self._json(address, query)
             try:
-                for row in answer["results"]:
-                    asset = Asset(str(row["asset_id"]), str(row["path"]), int(row["size"]))
+                for listed in answer["results"]:
+                    asset = Asset(
+                        str(listed["asset_id"]), str(listed["path"]), int(listed["size"])
+                    )
                     if fnmatch.fnmatch(asset.path, pattern):
                         yield _safe(asset)
                 address, query = answer.get("next"), {}

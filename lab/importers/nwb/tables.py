@@ -82,8 +82,10 @@ def _trials(name: str, table: pd.DataFrame, several: bool) -> MadeDataset:
     if not set(table) >= OURS:
         rest = table.drop(columns=["start_time", "stop_time"])
         plain = [column for column in rest if not rest[column].map(_is_object).any()]
-        kept = pd.DataFrame(intervals | {column: rest[column] for column in plain})
-        return MadeDataset(f"alf/nwb/_nwb_{_camel(name)}.table.pqt", kept.reset_index(drop=True))
+        plain_table = pd.DataFrame(intervals | {column: rest[column] for column in plain})
+        return MadeDataset(
+            f"alf/nwb/_nwb_{_camel(name)}.table.pqt", plain_table.reset_index(drop=True)
+        )
     left = table["gabor_stimulus_side"] == "left"
     contrast = table["gabor_stimulus_contrast"] / 100
     turns = {word: turn for turn, word in CHOICES.items()}
@@ -163,7 +165,9 @@ def _channels(nwb: Any, probe: str) -> Iterator[MadeDataset]:
 
 
 def _plain_names(units: Any) -> list[str]:
-    ragged = {each.name.removesuffix("_index") for each in units.columns if "_index" in each.name}
+    ragged = {
+        column.name.removesuffix("_index") for column in units.columns if "_index" in column.name
+    }
     left = {"electrodes", "electrode_group", "waveform_mean", "waveform_sd"}
     return [name for name in units.colnames if name not in ragged | left]
 
@@ -195,7 +199,7 @@ def _sorting(
     is_numbered = np.isfinite(numbers).all() and len(set(numbers)) == len(numbers)
     clusters = numbers.astype(np.int64) if is_numbered else np.arange(len(mine))
     times = [np.asarray(units.get_unit_spike_times(int(n)), float) for n in mine]
-    owners = np.repeat(clusters, [len(each) for each in times])
+    owners = np.repeat(clusters, [len(spikes) for spikes in times])
     joined = np.concatenate(times) if times else np.empty(0)
     # Stable, so that simultaneous spikes stay in the order of their clusters.
     order = np.argsort(joined, kind="stable")
