@@ -90,7 +90,7 @@ def build(
         publish_training_time(
             out, SiteSettings(title, api_url), json.loads(training_time.read_text())
         )
-    problems = [f"{one.where}: {one.reason}" for one in done.problems]
+    problems = [f"{failure.where}: {failure.reason}" for failure in done.problems]
     if as_json:
         said = {"changed": done.changed, "site": str(out), "problems": problems}
         click.echo(json.dumps(said))

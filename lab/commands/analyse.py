@@ -341,12 +341,12 @@ def _report(result: Mapping[str, Any]) -> None:
         click.echo("\nMice in training")
         for entry in result["predictions"]:
             chances = entry["probabilities"]
-            told = (
+            forecast = (
                 ", ".join(f"{q} {p:.0%}" for q, p in chances.items())
                 if chances
                 else entry["why_not"]
             )
-            click.echo(f"  {entry['subject']}: {told}")
+            click.echo(f"  {entry['subject']}: {forecast}")
     click.echo(f"\n{result['statement']}")
 
 

@@ -208,7 +208,7 @@ def _listed(client: Client, kind: HolderKind, path: str, **name: str) -> Holder 
     if not rows:
         return None
     if len(rows) > 1:
-        labs = sorted(row["lab"] for row in rows)
+        labs = sorted(record["lab"] for record in rows)
         raise click.ClickException(
             f"{' and '.join(labs)} have a {kind} {what}: write {what}@{labs[0]}."
         )

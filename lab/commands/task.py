@@ -96,17 +96,19 @@ def list_tasks(as_json: bool, **wanted: str | None) -> None:
 def show(task_id: str, as_json: bool) -> None:
     """Show one task, with what its session should have and has."""
     client = _client()
-    row = client.get(f"/tasks/{task_id}")
-    board = client.get(f"/board/{str(row['session']).rpartition('/')[2]}")
+    shown_task = client.get(f"/tasks/{task_id}")
+    board = client.get(f"/board/{str(shown_task['session']).rpartition('/')[2]}")
     if as_json:
-        click.echo(json.dumps({**row, "board": board}, indent=1))
+        click.echo(json.dumps({**shown_task, "board": board}, indent=1))
         return
-    click.echo(f"{row['name']} of {board['name']}: {row['status']}")
-    if row.get("hold"):
-        click.echo(f"held: {row['hold']}")
-    for each in board["tasks"]:
-        click.echo(f"  {each['name']}: {each['status']}, attempt {each['attempt']}")
-        for output in each["expected"]:
+    click.echo(f"{shown_task['name']} of {board['name']}: {shown_task['status']}")
+    if shown_task.get("hold"):
+        click.echo(f"held: {shown_task['hold']}")
+    for board_task in board["tasks"]:
+        click.echo(
+            f"  {board_task['name']}: {board_task['status']}, attempt {board_task['attempt']}"
+        )
+        for output in board_task["expected"]:
             mark = "there" if output["present"] else "missing"
             note = "" if output["required"] else " (optional)"
             click.echo(f"    {mark:8}{output['path']}{note}")
@@ -119,12 +121,12 @@ def show(task_id: str, as_json: bool) -> None:
 @AS_JSON
 def log(task_id: str, as_json: bool) -> None:
     """Print the log of a task; of a running one, what it has written so far."""
-    row = _client().get(f"/tasks/{task_id}")
+    logged_task = _client().get(f"/tasks/{task_id}")
     if as_json:
-        summary = {name: row.get(name) for name in ("id", "name", "status")}
-        click.echo(json.dumps(summary | {"log": row.get("log") or ""}))
+        summary = {name: logged_task.get(name) for name in ("id", "name", "status")}
+        click.echo(json.dumps(summary | {"log": logged_task.get("log") or ""}))
         return
-    click.echo(row.get("log") or "", nl=False)
+    click.echo(logged_task.get("log") or "", nl=False)
 
 
 def _change(

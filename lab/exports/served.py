@@ -120,9 +120,9 @@ class ServedSession(ExportSession):
         animal = self._animal(record)
         lab = self.client.get(f"/labs/{record['lab']}")
         genotype = [
-            " ".join(str(part) for part in (each.get("allele"), each.get("zygosity")) if part)
-            for each in animal.get("genotype") or []
-            if isinstance(each, dict)
+            " ".join(str(part) for part in (allele.get("allele"), allele.get("zygosity")) if part)
+            for allele in animal.get("genotype") or []
+            if isinstance(allele, dict)
         ]
         facts = animal | {"genotype": ", ".join(genotype)} | known
         zone = str(known.get("timezone") or lab.get("timezone") or "UTC")

@@ -290,8 +290,8 @@ class FolderImport:
         if len(found.folder.name) != 3:
             self.journal.note("session folders whose number has not three digits: padded")
         eid_told = UUID(known_id) if known_id else derived("session", session.build())
-        row = session_row(eid_told, session, **columns)
-        eid = self.target.carry_sessions([row], adopt=True).get(row["id"])
+        session_sent = session_row(eid_told, session, **columns)
+        eid = self.target.carry_sessions([session_sent], adopt=True).get(session_sent["id"])
         if eid is None:
             self._leave(found, folder)
             return

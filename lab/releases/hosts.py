@@ -143,7 +143,9 @@ class Zenodo:
         """Send a file as a stream."""
         where = f"/deposit/depositions/{deposit.id}"
         files = self.client.json("GET", f"{where}/files")
-        checksums = {one["filename"]: one["checksum"].removeprefix("md5:") for one in files}
+        checksums = {
+            uploaded["filename"]: uploaded["checksum"].removeprefix("md5:") for uploaded in files
+        }
         if checksums.get(path.name) == _md5(path):
             return False
         bucket = self.client.json("GET", where)["links"]["bucket"]

@@ -273,17 +273,17 @@ def dataset(job: DumpContext, row: Shelved, out: Row) -> None:
         if out.get(field) in EMPTY:
             out.pop(field, None)
     records = []
-    for each in job.shelf.parts("data.filerecord", row.pk):
-        if each.state != WAITING:
+    for file_record in job.shelf.parts("data.filerecord", row.pk):
+        if file_record.state != WAITING:
             continue
-        fields = each.fields
+        fields = file_record.fields
         try:
             place = job.reference("data.datarepository", fields.get("data_repository"))
         except Lost as problem:
-            job.shelf.mark(each, "not carried", f"its data repository {problem}")
+            job.shelf.mark(file_record, "not carried", f"its data repository {problem}")
             continue
         record = {
-            "id": job.identity(each),
+            "id": job.identity(file_record),
             "data_repository": place,
             "relative_path": fields.get("relative_path"),
             "exists": bool(fields.get("exists")),

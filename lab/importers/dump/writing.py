@@ -136,13 +136,13 @@ class AlyxDump:
                 return
 
     def _sessions(self) -> Iterator[Row]:
-        for row in self._list("sessions"):
-            yield self.api.get(f"/sessions/{row['id']}")
+        for session in self._list("sessions"):
+            yield self.api.get(f"/sessions/{session['id']}")
 
     def _datasets(self) -> Iterator[Row]:
-        for row in self._list("datasets"):
-            row["id"] = str(row.get("id") or row["url"])[-36:]
-            yield row
+        for dataset in self._list("datasets"):
+            dataset["id"] = str(dataset.get("id") or dataset["url"])[-36:]
+            yield dataset
 
     # Converting
 
