@@ -7,7 +7,7 @@ from constructs import Construct
 
 from infra.settings import Deployment
 from infra.storage import Storage
-from shared.results.sql import FOLDER, PUBLIC_TABLES, SQL_TYPES
+from shared.results.sql import FOLDER, PUBLIC_TABLES, SQL_TYPES, plain
 from shared.science.tables.declared import ColumnKind
 
 PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
@@ -58,7 +58,7 @@ class SqlTables(Construct):
                                 else SQL_TYPES[column.kind],
                                 comment=column.says,
                             )
-                            for column in table.columns
+                            for column in plain(table)
                         ],
                     ),
                 ),

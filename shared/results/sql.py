@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.results.store import SiteStore, load, update
-from shared.science.tables.declared import TABLES, ColumnKind, DeclaredTable
+from shared.science.tables.declared import TABLES, ColumnKind, DeclaredColumn, DeclaredTable
 from shared.science.tables.rows import Row, Rows
 
 FOLDER = "sql/"
@@ -200,9 +200,14 @@ def _keys(found: SqlIndex) -> set[str]:
 
 def _columns(tables: Iterable[DeclaredTable]) -> dict[str, dict[str, str]]:
     return {
-        table.parquet_name: {column.name: SQL_TYPES[column.kind] for column in table.columns}
+        table.parquet_name: {column.name: SQL_TYPES[column.kind] for column in plain(table)}
         for table in tables
     }
+
+
+def plain(table: DeclaredTable) -> list[DeclaredColumn]:
+    """Return the columns that are here; arrays, such as times of spikes, are in ONE files."""
+    return [column for column in table.columns if column.kind in SQL_TYPES]
 
 
 def parquet(table: DeclaredTable, rows: list[Row]) -> bytes:
@@ -212,9 +217,10 @@ def parquet(table: DeclaredTable, rows: list[Row]) -> bytes:
     columns = [
         pa.array([row[place] for row in ordered], ARROW_TYPES[column.kind])
         for place, column in enumerate(table.columns)
+        if column.kind in ARROW_TYPES
     ]
     out = io.BytesIO()
-    names = [column.name for column in table.columns]
+    names = [column.name for column in plain(table)]
     pq.write_table(pa.table(columns, names=names), out, compression="zstd")
     return out.getvalue()
 

@@ -2,7 +2,8 @@
 
     python datajoint_queries.py SETTINGS.json NAME
 
-SETTINGS are those that `fornix datajoint up --json` prints; NAME is ``features`` or ``populate``.
+SETTINGS are those that `fornix datajoint up --json` prints; NAME is ``features``, ``populate`` or
+``spikes``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import pandas as pd
 
 TODAY = int(dj.__version__.split(".")[0]) >= 2
 """Whether the client is of the 2.x line."""
+
+
+SPIKES = tuple(f"cluster_spikes_{name}" for name in ("times", "amps", "depths"))
 
 
 def connect(path: str) -> None:
@@ -173,7 +177,18 @@ def populate() -> dict:
     return {"sessions": total, "made": len(MeanContrast()), "refused": refused}
 
 
+def spikes() -> list[dict]:
+    """Return the spike trains of all units."""
+    unpack = dj.blob.unpack if TODAY else np.asarray
+    units = module("ephys").DefaultCluster().proj(*SPIKES)
+    found = units.to_dicts() if TODAY else units.fetch(as_dict=True)
+    return [
+        {"unit": row["cluster_id"], **{name: unpack(row[name]).tolist() for name in SPIKES}}
+        for row in found
+    ]
+
+
 if __name__ == "__main__":
     connect(sys.argv[1])
-    answer = {"features": features, "populate": populate}[sys.argv[2]]()
+    answer = {"features": features, "populate": populate, "spikes": spikes}[sys.argv[2]]()
     print("ANSWER " + json.dumps(answer))

@@ -76,6 +76,42 @@ def test_each_table_holds_the_rows_of_each_mouse_and_a_second_run_writes_nothing
     assert database.counts() == counts
 
 
+def test_spike_trains_of_units_are_written_where_they_changed_and_refused_where_too_large(
+    database, tmp_path, monkeypatch
+):
+    root = databases.cohort(tmp_path, mice=1, days=1)
+    probe = root / "cortexlab/Subjects/FI_000/2019-07-01/001/alf/probe00"
+    sessions.write_spikes(probe.parents[1], probe.name, 1)
+    list(sync(database, folder_subjects(root)))
+    spikes = {name: np.load(probe / f"spikes.{name}.npy") for name in ("times", "clusters")}
+    with database._connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT cluster_id, cluster_spikes_times, cluster_spikes_amps, cluster_spikes_depths "
+            "FROM ibl_ephys._default_cluster"
+        )
+        for unit, times, *others in cursor.fetchall():
+            expected = spikes["times"][spikes["clusters"] == unit]
+            assert times[:5] == b"mYm\0A"
+            assert np.frombuffer(times[5:21], "<u8").tolist() == [1, len(expected)]
+            np.testing.assert_array_equal(np.frombuffer(times[29:], "<f8"), expected)
+            assert [len(other) for other in others] == [len(times)] * 2
+    database._connection.rollback()
+    # When one spike of one unit lies elsewhere, that unit's row is written
+    depths = np.load(probe / "spikes.depths.npy")
+    depths[0] += 1
+    np.save(probe / "spikes.depths.npy", depths)
+    (step,) = sync(database, folder_subjects(root))
+    assert (step.did, step.change.written) == ("written", 1)
+    # When a server takes less in a statement than a unit's spikes are, the mouse stays as it was
+    before = database.read("DefaultCluster")
+    np.save(probe / "spikes.depths.npy", depths + 1)
+    monkeypatch.setattr(database, "_packet", 2**16 + 100)
+    (step,) = sync(database, folder_subjects(root))
+    assert step.did == "refused"
+    assert "max_allowed_packet" in step.why
+    assert database.read("DefaultCluster") == before
+
+
 def test_only_what_changed_is_written_and_what_is_gone_is_removed(database, tmp_path):
     root = databases.cohort(tmp_path)
     list(sync(database, folder_subjects(root)))

@@ -20,7 +20,7 @@ from lab.exports.datajoint.sources import folder_subjects
 from lab.exports.datajoint.sync import sync
 from lab.exports.sql import connect, write_tables
 from shared.science.cohort.features import as_table, subject_features
-from tests.exports import databases
+from tests.exports import databases, sessions
 from tests.exports.by_one import assert_same_by_one
 from tests.exports.test_sql import FEATURES
 
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.proof
 
 ROOT = Path(__file__).resolve().parents[2]
 QUERIES = Path(__file__).with_name("datajoint_queries.py")
+SORTED = "cortexlab/Subjects/FI_000/2019-07-01/001"
 LINES = ("0.14", "2")
 MICE = int(os.environ.get("MICE") or 3)
 
@@ -62,6 +63,7 @@ def served(tmp_path_factory):
     root = databases.cohort(
         tmp_path_factory.mktemp("cohort"), mice=MICE, days=11, n=40, trained_from=6
     )
+    sessions.write_spikes(root / SORTED, "probe00", 1)
     with databases.running(tmp_path_factory.mktemp("mariadb") / "db") as server:
         with Database(server.account()) as database:
             assert {step.did for step in sync(database, folder_subjects(root))} == {"written"}
@@ -74,7 +76,8 @@ def served(tmp_path_factory):
         )
         by_files = by_files.set_index("subject")
         assert_same_by_one(root, by_files)
-        yield settings, by_files, by_sql(root, settings.parent / "tables")
+        probe = root / SORTED / "alf" / "probe00"
+        yield settings, by_files, by_sql(root, settings.parent / "tables"), probe
 
 
 def by_sql(root: Path, out: Path) -> pd.DataFrame:
@@ -100,7 +103,7 @@ def ask(line: str, settings: Path, *arguments: str, code: str = "") -> object:
 
 @pytest.mark.parametrize("line", LINES)
 def test_fig_2_s_table_by_datajoint_equals_those_from_files_and_by_sql(line, served):
-    settings, by_files, tables = served
+    settings, by_files, tables, _ = served
     rows = ask(line, settings, "features")
     assert {row["subject"] for row in rows} == set(by_files.index)
     compared = 0
@@ -128,12 +131,25 @@ def test_a_user_s_computed_table_is_populated_with_jobs_reserved(line, served):
     assert answer == {"sessions": n, "made": n, "refused": "AccessError"}
 
 
+@pytest.mark.parametrize("line", LINES)
+def test_spike_trains_of_units_are_those_of_the_files(line, served):
+    settings, *_, probe = served
+    files = {name: np.load(probe / f"spikes.{name}.npy") for name in ("times", "amps", "depths")}
+    owners = np.load(probe / "spikes.clusters.npy")
+    units = ask(line, settings, "spikes")
+    assert sorted(row["unit"] for row in units) == np.unique(owners).tolist()
+    for row in units:
+        for name, values in files.items():
+            expected = values[owners == row["unit"]]
+            np.testing.assert_array_equal(row[f"cluster_spikes_{name}"], expected)
+
+
 def test_the_paper_s_own_functions_run_unmodified_and_give_the_same_numbers(served):
     """`NOTEBOOK` is the folder with random_forest_functions.py of paper-data-architecture."""
     notebook = os.environ.get("NOTEBOOK", "")
     if not (Path(notebook) / "random_forest_functions.py").is_file():
         pytest.skip("the paper's notebook is not here: make datajoint NOTEBOOK=FOLDER")
-    settings, by_files, _ = served
+    settings, by_files, *_ = served
     rows = ask("0.14", settings, notebook, code=PAPER)
     by_mouse = {row["subject_nickname"]: row for row in rows}
     assert set(by_mouse) == set(by_files.index)

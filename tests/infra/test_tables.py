@@ -21,5 +21,7 @@ def test_each_public_table_is_in_the_catalogue_with_its_columns(stack: dict[str,
     assert types["subject_uuid"] == "string"
     assert types["session_start_time"] == "timestamp"
     assert types["session_number"] == "bigint"
+    units = found["ephys_default_cluster"]["StorageDescriptor"]["Columns"]
+    assert not [column for column in units if column["Name"].startswith("cluster_spikes_")]
     (database,) = of_type(stack, "AWS::Glue::Database").values()
     assert database["DatabaseInput"]["Name"] == "fornix"

@@ -20,7 +20,14 @@ from lab.exports.datajoint.ddl import (
     origins,
 )
 from lab.exports.session import ExportError
-from shared.science.tables.declared import BY_NAME, TABLES, ColumnKind, DeclaredTable
+from shared.science.tables.arrays import ArrayCell
+from shared.science.tables.declared import (
+    BY_NAME,
+    TABLES,
+    ColumnKind,
+    DeclaredColumn,
+    DeclaredTable,
+)
 from shared.science.tables.rows import Row, Rows
 
 STATE = "`fornix_sync`.`subject`"
@@ -31,6 +38,12 @@ PLACES = "`fornix_sync`.`place`"
 
 HELD = 1451
 """MariaDB's error: rows of another table refer to this one."""
+
+STATEMENT = 2**16
+"""Bytes that a statement may have beside the arrays of its row."""
+
+ESCAPED = b"\0\n\r\x1a\"'\\"
+"""Bytes that are sent as two."""
 
 EMPTY = ("ibl_data",)
 """Databases that clients expect, and that stay empty here."""
@@ -123,6 +136,10 @@ class Database:
                 f"the database at {account.host}:{account.port} cannot be used: {why}. "
                 "`fornix datajoint up` starts one here"
             ) from error
+
+        with self._connection.cursor() as cursor:
+            cursor.execute("SELECT @@max_allowed_packet")
+            self._packet = int(cursor.fetchone()[0])
 
     def __enter__(self) -> Self:
         return self
@@ -277,7 +294,7 @@ class Database:
         return {row[: len(table.key)]: row for row in rows}
 
     def _read(self, cursor: Any, table: DeclaredTable, subject: str | None) -> list[Row]:
-        names = ", ".join(f"`{column.name}`" for column in table.columns)
+        names = ", ".join(map(_selected, table.columns))
         query = f"SELECT {names} FROM {address_of(table)}"  # noqa: S608
         if subject is None:
             cursor.execute(query)
@@ -301,11 +318,26 @@ class Database:
         cursor.executemany(
             f"INSERT INTO {address_of(table)} ({columns}) VALUES ({places}) "  # noqa: S608
             f"ON DUPLICATE KEY UPDATE {updates}",
-            [
-                tuple(_to_sql(kind, value) for kind, value in zip(kinds, row, strict=True))
+            # One at a time: arrays are copied as they are sent.
+            (
+                self._sendable([_to_sql(*one) for one in zip(kinds, row, strict=True)], row)
                 for row in rows
-            ],
+            ),
         )
+
+    def _sendable(self, values: list[Any], row: Row) -> list[Any]:
+        """Return the values of a row, unless the server does not take as much in a statement."""
+        large = [one for one in values if isinstance(one, bytes)]
+        size = sum(map(len, large)) + STATEMENT
+        if 2 * size > self._packet:
+            size += sum(one.count(byte) for one in large for byte in ESCAPED)
+        if size > self._packet:
+            raise ExportError(
+                f"a row has {size:,} bytes, of which the server takes {self._packet:,} in a "
+                f"statement (unit {row[3]} of the session of {row[1]}): raise its "
+                "max_allowed_packet"
+            )
+        return values
 
     def _remove(
         self, cursor: Any, table: DeclaredTable, keys: Sequence[Row], change: RowChange
@@ -326,10 +358,16 @@ class Database:
                 change.held.append(f"{table.name} {' '.join(map(str, key))}: {error.args[1]}")
 
 
+def _selected(column: DeclaredColumn) -> str:
+    # Of an array its digest comes, not its bytes.
+    name = f"`{column.name}`"
+    return f"SHA2({name}, 256)" if column.kind is ColumnKind.ARRAY else name
+
+
 def _to_sql(kind: ColumnKind, value: Any) -> Any:
     if kind is ColumnKind.UUID and value is not None:
         return uuid.UUID(value).bytes
-    return value
+    return value.packed() if isinstance(value, ArrayCell) else value
 
 
 def _from_sql(kind: ColumnKind, value: Any) -> Any:
@@ -337,6 +375,8 @@ def _from_sql(kind: ColumnKind, value: Any) -> Any:
         return None
     if kind is ColumnKind.UUID:
         return str(uuid.UUID(bytes=value))
+    if kind is ColumnKind.ARRAY:
+        return ArrayCell.stored(value)
     if kind is ColumnKind.FLAG:
         return bool(value)
     if kind is ColumnKind.DATE and isinstance(value, dt.datetime):

@@ -16,6 +16,9 @@ TYPES = {
     ColumnKind.FLAG: "tinyint",
     ColumnKind.DATE: "date",
     ColumnKind.TIME: "datetime",
+    # Without DataJoint 2's mark `:<blob>:`, at which 0.14 fails: it unpacks this one by itself,
+    # and 2.x gives the bytes, for `datajoint.blob.unpack`.
+    ColumnKind.ARRAY: "longblob",
 }
 
 

@@ -159,7 +159,7 @@ class LocalServer:
             "--skip-name-resolve",
             "--local-infile=OFF",
             "--innodb-buffer-pool-size=128M",
-            "--max-allowed-packet=64M",
+            "--max-allowed-packet=1G",
         ]
 
     def _install(self) -> None:

@@ -134,7 +134,7 @@ def _units(session: ExportSession) -> Iterator[ProbeUnits]:
             label = np.full(int(metrics["cluster_id"].max()) + 1, np.nan)
             label[metrics["cluster_id"]] = metrics["label"]
             clusters["label"] = label
-        spikes = session.load(files, ("times", "clusters", "amps"))
+        spikes = session.load(files, ("times", "clusters", "amps", "depths"))
         yield ProbeUnits(probe, spikes, clusters)
 
 

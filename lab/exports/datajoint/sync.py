@@ -57,12 +57,11 @@ def sync(
             yield SyncStep(animal.nickname, "unchanged")
             continue
         try:
-            rows = rows_of(animal.load())
+            change = database.put(animal.id, animal.nickname, made_from, rows_of(animal.load()))
         except (ExportError, ALFError, ExtractionError, ValueError) as error:
             # One damaged animal stops no other; its former rows stay.
             yield SyncStep(animal.nickname, "refused", why=str(error))
             continue
-        change = database.put(animal.id, animal.nickname, made_from, rows)
         yield SyncStep(animal.nickname, "written", change)
     if not forget:
         return

@@ -26,6 +26,7 @@ class ColumnKind(StrEnum):
     FLAG = "flag"
     DATE = "date"
     TIME = "time"
+    ARRAY = "array"
 
 
 class DeclaredColumn(msgspec.Struct, frozen=True):
@@ -122,6 +123,10 @@ def _text(name: str, says: str = "", *, key: bool = False, null: bool = False) -
 
 def _number(name: str, says: str, *, null: bool = True) -> DeclaredColumn:
     return DeclaredColumn(name, ColumnKind.NUMBER, says, null=null)
+
+
+def _array(name: str, says: str) -> DeclaredColumn:
+    return DeclaredColumn(name, ColumnKind.ARRAY, says, null=True)
 
 
 def _integer(name: str, says: str, *, null: bool = True) -> DeclaredColumn:
@@ -368,6 +373,9 @@ TABLES: tuple[DeclaredTable, ...] = (
             _integer("spike_count", "Spikes."),
             _number("firing_rate", "Spikes a second of the time it fires in."),
             _number("label", "Share of three quality checks passed."),
+            _array("cluster_spikes_times", "Seconds, a value a spike."),
+            _array("cluster_spikes_amps", "Volts, a value a spike."),
+            _array("cluster_spikes_depths", "Micrometres from the tip, a value a spike."),
         ),
         (TableReference("ProbeInsertion"),),
     ),

@@ -27,7 +27,7 @@ class ProbeUnits:
     ----------
     name : str
     spikes : mapping
-        `times` (s), `clusters`, `amps` (V), shape (spikes,).
+        `times` (s), `clusters`, `amps` (V), shape (spikes,); `depths` (µm) where known.
     clusters : mapping
         `channels`, `depths` (µm), shape (clusters,); `label` where known.
     """

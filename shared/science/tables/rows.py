@@ -15,6 +15,7 @@ from shared.model.protocols import protocol_of
 from shared.science.behaviour.curves import EASY_CONTRAST, contrasts
 from shared.science.status.history import training_history
 from shared.science.status.sessions import JudgedSession
+from shared.science.tables.arrays import ArrayCell
 from shared.science.tables.records import ProbeUnits, SessionRecord, SubjectRecord
 
 Row = tuple[Any, ...]
@@ -251,9 +252,16 @@ def _clusters(key: Row, probe: ProbeUnits) -> list[Row]:
                 len(spikes),
                 len(spikes) / span if span > 0 else None,
                 label,
+                *_arrays(probe, spikes),
             )
         )
     return rows
+
+
+def _arrays(probe: ProbeUnits, spikes: NDArray[np.intp]) -> Iterable[ArrayCell | None]:
+    for name in ("times", "amps", "depths"):
+        values = probe.spikes.get(name)
+        yield None if values is None else ArrayCell(np.asarray(values), spikes)
 
 
 def _value(values: Any, name: str, number: int) -> float | None:
