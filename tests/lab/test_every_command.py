@@ -46,6 +46,7 @@ ASKING = {
     "release publish": "PAPER",
     "release review": "PAPER",
     "release tag": "t M1",
+    "release untag": "t M1",
     "release verify": "PAPER@1",
     "release withdraw": "PAPER@1 --reason x",
     "release zip": "PAPER@1 --out paper.zip",
