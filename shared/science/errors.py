@@ -1,4 +1,4 @@
-"""Why raw data can not be turned into trials or wheel."""
+"""Errors of raw data that cannot be turned into trials or wheel."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from shared.model.errors import Explained
 
 
 class ExtractionError(Explained):
-    """Raw data can not be turned into trials or wheel; the message says what, where and why."""
+    """Raw data cannot be turned into trials or wheel; the message says what, where and why."""
 
     code = "extraction_failed"
 
 
 class RawFileMissing(ExtractionError):
-    """A raw file is not there."""
+    """A raw file is missing."""
 
     code = "raw_file_missing"
 
@@ -24,7 +24,7 @@ class RawFileInvalid(ExtractionError):
 
 
 class TaskUnsupported(ExtractionError):
-    """The task is not one whose raw data this software can turn into trials."""
+    """This software cannot turn the task's raw data into trials."""
 
     code = "task_unsupported"
 
@@ -36,12 +36,12 @@ class TrialInvalid(ExtractionError):
 
 
 class WheelUnsynchronised(ExtractionError):
-    """The clocks of the rotary encoder and the state machine can not be matched."""
+    """The clocks of the rotary encoder and the state machine cannot be matched."""
 
     code = "wheel_unsynchronised"
 
 
 class SyncFailed(ExtractionError):
-    """The pulses that two devices share are not there, or do not match."""
+    """The pulses that two devices share are missing, or do not match."""
 
     code = "sync_failed"

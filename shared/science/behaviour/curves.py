@@ -1,8 +1,8 @@
-"""Measures and plots of behaviour: performance, reaction times, what a session page draws.
+"""Measures and plots of behaviour: performance, reaction times, the curves of a session's page.
 
 `trials` is anything that gives a column by its ONE name: a dictionary, a DataFrame, a loaded ALF
 object. Contrasts are fractions, times seconds, choice −1 a report "right" (ONE convention).
-What is meant for a page is returned as plain numbers, lists and None, ready for JSON.
+Values for a page are returned as plain numbers, lists and None, ready for JSON.
 """
 
 from __future__ import annotations
@@ -105,9 +105,9 @@ def median_interval(
 ) -> tuple[Floats, Floats, Floats]:
     """Return medians and their bootstrap percentile intervals, many samples at once.
 
-    No resample is drawn: a resample's middle value is an order statistic of uniform draws, whose
-    law is known (beta), so its percentiles are too. Of an even number of values the percentiles
-    of the two middle ones are averaged, as if both were low or high together.
+    No resample is drawn: a resample's middle value is an order statistic of uniform draws with a
+    known law (beta), which gives its percentiles. For an even number of values the percentiles of
+    the two middle ones are averaged, as if both were low or high together.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def reaction_time_by_trial(trials: Trials, window: int = 10) -> dict[str, Any]:
 
 
 def blocks_of(trials: Trials, protocol: str) -> list[float | None]:
-    """Return the blocks to draw apart: those present in biased tasks, one (None) in training."""
+    """Return the blocks to draw separately: those of biased tasks, one (None) in training."""
     if protocol not in ("biased", "ephys"):
         return [None]
     return [block for block in BLOCKS if in_block(trials, block).any()]
@@ -196,14 +196,14 @@ def blocks_of(trials: Trials, protocol: str) -> list[float | None]:
 def session_plots(
     sessions: Iterable[tuple[Trials, str]], seed: int = 0, use: Use = "plot"
 ) -> list[dict[str, Any]]:
-    """Return what the session pages draw, all curves of all sessions fitted in one go.
+    """Return the plots of the session pages, with all curves of all sessions fitted in one go.
 
     Parameters
     ----------
     sessions : iterable of (trials, protocol)
         Protocol 'training', 'biased' or 'ephys'.
     seed : int
-        Of the fits.
+        Seed of the fits.
     use : {'status', 'plot'}
         Bounds of the fits, see :func:`shared.science.behaviour.psychometric.bounds`.
 
@@ -234,7 +234,7 @@ def counts_of(trials: Trials, keep: NDArray[np.bool_] | None = None) -> Counts:
 def psychometric_plot(counts: Counts, found: PsychometricFit, use: Use) -> dict[str, Any]:
     """Return points, interval, parameters and fitted curve of one psychometric plot.
 
-    `doubt` says why a fit tells nothing of the mouse (empty if it does); it has no curve then.
+    `doubt` says why a fit does not describe the mouse (empty if it does); it has no curve then.
     """
     doubt = doubt_of(counts, found, use)
     low, high = choice_interval(counts.n_right, counts.n_trials)
@@ -281,7 +281,7 @@ def contrast_heat_map(days: Iterable[tuple[str, Trials, str]]) -> dict[str, Any]
 
 
 def plain(values: ArrayLike, digits: int | None = None) -> list[float | None]:
-    """Return numbers for JSON, what is not finite as None."""
+    """Return numbers for JSON, non-finite ones as None."""
     array = np.asarray(values, float)
     if digits is not None:
         array = np.round(array, digits)

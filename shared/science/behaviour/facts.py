@@ -1,4 +1,4 @@
-"""What the trials of a session say about the session itself."""
+"""Facts about a session that its trials give."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def session_facts(table: pd.DataFrame, settings: Mapping[str, Any]) -> dict[str,
             last = timedelta(seconds=float(np.nanmax(table["intervals_1"].to_numpy())))
             facts["end_time"] = (datetime.fromisoformat(str(start)) + last).isoformat()
     except (ValueError, OverflowError):
-        pass  # a start that is no time: the session keeps what it has
+        pass  # an invalid start: the session keeps its values
     return facts

@@ -23,7 +23,7 @@ FIRST_RIG = (5, 0, 0)
 """Rigs before this one are not extracted, as in the reference."""
 
 RENAMED = (8, 13, 0)
-"""First rig version whose states are named after what they are."""
+"""First rig version with descriptive names of states."""
 
 FLIPS = 3
 """Flips of the sync square in a whole trial: stimulus off, on, in the centre."""
@@ -68,7 +68,7 @@ def compute_habituation(task: RawTask) -> dict[str, np.ndarray]:
     starts, ends = grey[:, 1], np.append(grey[1:, 0], np.nan)
     on, centre = task.state("stim_on")[:, 0], task.state("stim_center")[:, 0]
     flips = task.events("BNC1")
-    # Of fewer flips nobody can tell which is missing.
+    # With fewer flips it is unknown which is missing.
     off = np.array([flip[0] if flip.size == FLIPS else np.nan for flip in flips[1:]] + [np.nan])
     out: dict[str, np.ndarray] = {
         "feedbackType": np.ones(len(task.trials), np.int8),
@@ -108,7 +108,7 @@ def extract_habituation(
     Returns
     -------
     dict of array
-        By file name, ``_ibl_trials.*.npy``: what :data:`SAVED` names.
+        By file name, ``_ibl_trials.*.npy``: the attributes in :data:`SAVED`.
 
     Raises
     ------
@@ -150,19 +150,19 @@ def _grey_screen(task: RawTask) -> Floats:
     states = task.trials[0]["behavior_data"]["States timestamps"]
     legacy = "post_reward" not in states and "trial_start" in states
     name = "iti" if task.version >= RENAMED and not legacy else "trial_start"
-    found = task.state(name, visit=-1)
-    if np.isnan(found[:, 1]).any():
-        trial = int(np.flatnonzero(np.isnan(found[:, 1]))[0]) + 1
+    visits = task.state(name, visit=-1)
+    if np.isnan(visits[:, 1]).any():
+        trial = int(np.flatnonzero(np.isnan(visits[:, 1]))[0]) + 1
         raise TrialInvalid(
             f"_iblrig_taskData.raw.jsonable: trial {trial}",
             f"the state {name!r} is not there",
             "check that the session is of habituation",
         )
-    return found
+    return visits
 
 
 def _shown(flips: list[Floats], centre: Floats) -> Floats:
-    """Return when the stimulus came on: the second flip, where it can be told."""
+    """Return when the stimulus came on: the second flip, if all flips were seen."""
     return np.array(
         [
             flip[1] if flip.size == FLIPS or (flip.size == 2 and (flip < at).all()) else np.nan
@@ -172,7 +172,7 @@ def _shown(flips: list[Floats], centre: Floats) -> Floats:
 
 
 def _centred(flips: list[Floats], centre: Floats) -> Floats:
-    """Return when the stimulus was in the centre: the last flip, where it can be told."""
+    """Return when the stimulus was in the centre: the last flip, if all flips were seen."""
     return np.array(
         [
             flip[-1] if flip.size == FLIPS or np.sum(flip > at) == 1 else np.nan

@@ -22,8 +22,8 @@ def laser(task: RawTask) -> dict[str, Floats]:
     Returns
     -------
     dict of array
-        ``laserStimulation`` (1, or 0), ``laserProbability`` (0 to 1); shape (trials,). What no
-        trial says is left out: sessions without a laser have neither.
+        ``laserStimulation`` (1, or 0), ``laserProbability`` (0 to 1); shape (trials,). A column
+        without any value is left out: sessions without a laser have neither.
     """
     on, probability = _column(task, "laser_stimulation"), _column(task, "laser_probability")
     if "PROBABILITY_OPTO" in task.settings and np.isnan(on).all():
@@ -33,8 +33,8 @@ def laser(task: RawTask) -> dict[str, Floats]:
             on = np.where(value == ON, 1.0, value)
         else:
             on = (~np.isnan(began)).astype(float)
-    found = {"laserStimulation": on, "laserProbability": probability}
-    return {name: values for name, values in found.items() if not np.isnan(values).all()}
+    columns = {"laserStimulation": on, "laserProbability": probability}
+    return {name: values for name, values in columns.items() if not np.isnan(values).all()}
 
 
 def _column(task: RawTask, name: str) -> Floats:
@@ -42,5 +42,5 @@ def _column(task: RawTask, name: str) -> Floats:
 
 
 def _number(value: object) -> float:
-    """Return a number, NaN of anything else."""
+    """Return a number, NaN for anything else."""
     return float(value) if isinstance(value, (bool, int, float)) else np.nan

@@ -1,10 +1,10 @@
 """Trials and wheel on the main clock of a session, to which all its devices are synchronised.
 
-The state machine signs its trials to the board that is the main clock: a short pulse as a trial
-starts, a longer one as long as the valve is open, the longest one at the end. The screen, the
-sounds and the wheel are seen there, too. The rules are those of the IBL behaviour pipeline
-(ibllib 4.1.0, ``FpgaTrials``): the state machine's times go over to the main clock by the pulses
-of the trials; what the board saw itself goes before what the state machine told.
+The state machine signals its trials to the board that is the main clock: a short pulse as a trial
+starts, a longer one as long as the valve is open, the longest one at the end. The board also
+records the screen, the sounds and the wheel. The rules are those of the IBL behaviour pipeline
+(ibllib 4.1.0, ``FpgaTrials``): the pulses of the trials convert the state machine's times to the
+main clock; events that the board recorded itself take precedence.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ AROUND = 2.5
 """Seconds before the first trial and after the last that still belong to a protocol."""
 
 FLICKER = 0.01
-"""A fall of the screen's square that a rise follows sooner (s) is none."""
+"""A fall of the screen's square does not count if a rise follows sooner (s)."""
 
 CAMERA_RATE, CAMERA_SHARE, MANY_SOUNDS, BETWEEN_FRAMES = 140.0, 0.7, 100, 0.01
 """A camera wired onto the sound card: rate from which on, share of pulses, number, gap (s)."""
 
 SUSPICIOUS_DRIFT, IMPOSSIBLE_DRIFT = 150, 200
-"""Parts per million from which a drift is told, or refused if pulses are missing, too."""
+"""Parts per million above which a drift is logged, or refused if pulses are missing, too."""
 
 LAST_WITH_LONG_FIRST = (8, 28, 0)
 """Rigs before this one signal the first trial by a pulse of any length."""
@@ -52,22 +52,22 @@ TICKS_PER_TURN = 1024
 
 @dataclass(frozen=True)
 class OnMainClock:
-    """What a session's protocol is on the main clock.
+    """A session's protocol on the main clock.
 
     Attributes
     ----------
     trials : dict of array
         As `shared.science.behaviour.trials.compute_trials` returns them, on the main clock.
     seen : dict of array
-        Shape (trials,), s: errorCue, valveOpen, itiIn, stimFreeze as the board saw them.
+        Shape (trials,), s: errorCue, valveOpen, itiIn, stimFreeze as the board recorded them.
     screen, sound : Fronts
         All changes of the screen's square and of the sound, cleaned.
     wheel : WheelTrace or None
-        From the encoder's lines; None where there are none.
+        From the encoder's lines; None if they are silent.
     matched : Matched
         The pulses of the trials: state machine, main clock.
     n_missing : int
-        Trials whose pulse the board has not seen.
+        Trials whose pulse the board has missed.
     """
 
     trials: dict[str, np.ndarray]
@@ -95,16 +95,16 @@ def on_main_clock(
     trials : mapping of array
         As `shared.science.behaviour.trials.compute_trials` returns them.
     pulses : Pulses
-        Of the main clock.
+        Pulses of the main clock.
     wiring : mapping
         Line of each device.
     number : int, optional
-        Which protocol of the session it is, from 0, where there are several.
+        Number of the protocol in the session, from 0, if there are several.
 
     Raises
     ------
     SyncFailed
-        The state machine's pulses are not there, or are those of other trials.
+        The state machine's pulses are missing, or belong to other trials.
     """
     starts = trials["intervals"][:, 0]
     pulses = _of_protocol(task, trials["intervals"], pulses, wiring, number)
@@ -123,7 +123,7 @@ def on_main_clock(
     valve = last_within(signs.valve_opens, began, until)
     out["goCue_times"] = first_within(tones["ready_tone"][:, 0], began, until)
     out["feedback_times"] = np.where(np.isnan(valve), error, valve)
-    # What happened before the board's first sample it has not seen.
+    # The board has no record of events before its first sample.
     on, off = (_recorded(out[f"{name}Trigger_times"]) for name in ("stimOn", "stimOff"))
     out["stimOn_times"] = first_within(screen.times, on, off)
     out["stimOff_times"] = first_within(screen.times, off, out["intervals"][:, 1])
@@ -141,9 +141,9 @@ def on_main_clock(
 
 @dataclass(frozen=True)
 class TrialPulses:
-    """The state machine's pulses by what they mean; times in s.
+    """The state machine's pulses by their meaning; times in s.
 
-    ``taken`` is the kind of pulse that the first trial's start was before it was taken for one.
+    ``taken`` is the kind of the pulse that was taken for the start of the first trial.
     """
 
     starts: Floats
@@ -153,7 +153,7 @@ class TrialPulses:
 
     @classmethod
     def of(cls, task: RawTask, pulses: Pulses, wiring: Mapping[str, int]) -> TrialPulses:
-        """Tell them apart by their length.
+        """Classify pulses by their length.
 
         On rigs before 8.28 the first trial's pulse lasts until the cameras run: the earliest
         pulse is that of the first trial, whatever its length.
@@ -180,7 +180,7 @@ class TrialPulses:
         return cls(starts[:, 0], kinds["valve_open"][:, 0], kinds["trial_end"][:, 0], taken)
 
     def without_false_start(self, matched: Matched) -> TrialPulses:
-        """Return them with a first start that is none put back among its kind."""
+        """Return the pulses with a wrong first start put back among its kind."""
         if self.taken is None or (matched.theirs.size and matched.theirs[0] == 0):
             return self
         first = self.starts[:1]
@@ -196,9 +196,9 @@ class TrialPulses:
 def wheel_of_lines(pulses: Pulses, wiring: Mapping[str, int]) -> WheelTrace | None:
     """Return the wheel's position from the two lines of its encoder; None if they are silent.
 
-    Radians, anticlockwise positive, from where the wheel stood first: a change of one line is a
-    quarter of a cycle, its sense tells the level of the other. Before its first change a line is
-    taken to be as after its last, as the reference does.
+    Radians, anticlockwise positive, from the wheel's first position. A change of one line is a
+    quarter of a cycle, and the level of the other line gives its sense. Before its first change a
+    line is taken to be as after its last, as the reference does.
     """
     a, b = pulses.of(wiring["rotary_encoder_0"]), pulses.of(wiring["rotary_encoder_1"])
     if a.times.size < 2 or b.times.size < 2:
@@ -212,13 +212,13 @@ def wheel_of_lines(pulses: Pulses, wiring: Mapping[str, int]) -> WheelTrace | No
 
 
 def first_within(events: Floats, after: Floats, before: Floats) -> Floats:
-    """Return the first of some events strictly between two times of each trial, NaN of none."""
+    """Return the first event strictly between two times of each trial, NaN if there is none."""
     low, high = _between(events, after, before)
     return np.where(low < high, np.append(events, np.nan)[np.minimum(low, events.size)], np.nan)
 
 
 def last_within(events: Floats, after: Floats, before: Floats) -> Floats:
-    """Return the last of some events strictly between two times of each trial, NaN of none."""
+    """Return the last event strictly between two times of each trial, NaN if there is none."""
     low, high = _between(events, after, before)
     return np.where(low < high, np.append(events, np.nan)[np.maximum(high - 1, 0)], np.nan)
 
@@ -240,7 +240,7 @@ def _of_protocol(
     wiring: Mapping[str, int],
     number: int | None,
 ) -> Pulses:
-    """Return the pulses while a protocol ran: what is replayed after it is not its own."""
+    """Return the pulses while a protocol ran, without replayed ones after it."""
     period = None if number is None else protocol_period(pulses.of(wiring["bpod"]), number)
     if period is None:
         starts = TrialPulses.of(task, pulses, wiring).starts
@@ -253,21 +253,23 @@ def _of_protocol(
 
 
 def _checked(matched: Matched | None, ours: Floats, theirs: Floats) -> Matched:
-    """Return the pairs; refuse pulses that are not those of the trials."""
+    """Return the pairs; refuse pulses that do not belong to the trials."""
     n = 0 if matched is None else matched.ours.size
-    told = f"{theirs.size} pulses of trials on the main clock, {ours.size} trials, {n} that match"
+    counted = (
+        f"{theirs.size} pulses of trials on the main clock, {ours.size} trials, {n} that match"
+    )
     if matched is None or n < ours.size / 2:
         raise SyncFailed(
             "the state machine's pulses",
-            f"they are not those of the trials: {told}",
+            f"they are not those of the trials: {counted}",
             "check that behaviour and recording are of one session, and the wiring",
         )
     drift = matched.drift
-    log.info("clocks: %s; drift %.2f ppm", told, drift)
+    log.info("clocks: %s; drift %.2f ppm", counted, drift)
     if abs(drift) > IMPOSSIBLE_DRIFT and ours.size != theirs.size:
         raise SyncFailed(
             "the state machine's pulses",
-            f"its clock drifts by {drift:.0f} ppm, which none does: {told}",
+            f"its clock drifts by {drift:.0f} ppm, which none does: {counted}",
             "check that behaviour and recording are of one session",
         )
     if abs(drift) > SUSPICIOUS_DRIFT:
@@ -308,13 +310,13 @@ def by_length(
 
 
 def next_start(began: Floats, starts: Floats) -> Floats:
-    """Return when the next trial starts, of each; infinity after the last."""
+    """Return the start of the next trial for each; infinity after the last."""
     after = np.searchsorted(starts, began, side="right")
     return np.append(starts, np.inf)[after]
 
 
 def steady(screen: Fronts) -> Fronts:
-    """Return a screen's changes without those that flicker."""
+    """Return a screen's changes without flicker."""
     quick = np.flatnonzero((np.diff(screen.times) < FLICKER) & (screen.polarities[:-1] == -1))
     drop = np.unique(np.concatenate([quick, quick + 1]))
     if drop.size > 0.1 * screen.times.size:
@@ -324,7 +326,7 @@ def steady(screen: Fronts) -> Fronts:
 
 
 def _without_camera(sound: Fronts) -> Fronts:
-    """Return the sounds without the frames of a camera that was wired onto their line."""
+    """Return the sounds without the frames of a camera wired onto their line."""
     rises = sound.rises
     if rises.size < 2 or sound.times.size <= MANY_SOUNDS:
         return sound
@@ -338,7 +340,7 @@ def _without_camera(sound: Fronts) -> Fronts:
 
 
 def _frozen(trials: Mapping[str, np.ndarray], screen: Floats) -> Floats:
-    """Return when the stimulus froze: the last change of the screen before it is told to go."""
+    """Return when the stimulus froze: the last change of the screen before the off command."""
     after, frozen = trials["stimOnTrigger_times"], trials["stimFreezeTrigger_times"]
     responded = trials["choice"] != 0
     if not np.isnan(frozen).all():

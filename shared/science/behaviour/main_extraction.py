@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MainExtraction(Extraction):
-    """What the raw data of a session say of its decisions, on the main clock.
+    """The decisions of a session from its raw data, on the main clock.
 
     Attributes
     ----------
     clock : OnMainClock
-        How it was brought there.
+        The conversion to the main clock.
     board : Board
-        What the board saw, for the checks of quality.
+        The board's own record, for the checks of quality.
     """
 
     clock: OnMainClock | None = None
@@ -40,31 +40,31 @@ class MainExtraction(Extraction):
 
 
 def read_pulses(folder: Path, part: str = "") -> Pulses:
-    """Read the pulses that a recording's task has found.
+    """Read the pulses that a task found in a recording.
 
     Parameters
     ----------
     folder : path
-        Of the recording.
+        Folder of the recording.
     part : str
-        Name of the probe, of a probe's.
+        Name of the probe, for a probe's pulses.
 
     Raises
     ------
     RawFileMissing, RawFileInvalid
-        They are not there, or no pulses.
+        They are missing, or invalid.
     """
     from shared.alf.io import load
 
     extra = f".{part}" if part else ""
-    found = []
+    arrays = []
     for name in ("times", "channels", "polarities"):
         path = folder / f"_spikeglx_sync.{name}{extra}.npy"
         if not path.is_file():
             fix = "have the task sync.pulses run on the recording"
             raise RawFileMissing(path.name, f"not in {folder.name}", fix)
-        found.append(np.asarray(load(path), float).ravel())
-    times, channels, polarities = found
+        arrays.append(np.asarray(load(path), float).ravel())
+    times, channels, polarities = arrays
     sound = times.shape == channels.shape == polarities.shape and np.isfinite(times).all()
     if not (sound and np.all(np.diff(times) >= 0) and np.isin(polarities, (-1, 1)).all()):
         raise RawFileInvalid(
@@ -76,7 +76,7 @@ def read_pulses(folder: Path, part: str = "") -> Pulses:
 
 
 def protocol_number(collection: str) -> int | None:
-    """Return which protocol of a session a folder is of, from 0; None where it is the only one."""
+    """Return the number of a folder's protocol, from 0; None if the session has one protocol."""
     number = re.fullmatch(r"raw_task_data_(\d{2})", collection)
     return int(number[1]) if number else None
 
@@ -96,7 +96,7 @@ def pulses_of_protocol(
     Raises
     ------
     RawFileMissing, RawFileInvalid
-        They are not there, or no pulses.
+        They are missing, or invalid.
     """
     pulses = read_pulses(session / sync_collection)
     wiring = read_wiring(session / sync_collection, BOARD)
@@ -120,7 +120,7 @@ def extract_on_main_clock(session: Path, collection: str, sync_collection: str) 
     RawFileMissing, RawFileInvalid, TrialInvalid, TaskUnsupported
         A file is absent or broken.
     SyncFailed
-        The pulses are not those of the trials.
+        The pulses do not belong to the trials.
     """
     task = read_decisions(session, collection)
     pulses = read_pulses(session / sync_collection)

@@ -1,8 +1,8 @@
 """Habituation on the main clock of a session.
 
 The rules are those of the IBL behaviour pipeline (ibllib 4.1.0, ``FpgaTrialsHabituation``): the
-state machine signs no trials here, so that its clock goes over to the main one by the openings of
-the valve; what the board saw of screen and sounds goes before what the state machine told.
+state machine does not signal trials here, so the openings of the valve convert its times to the
+main clock; screen and sounds that the board recorded itself take precedence.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def habituation_on_main_clock(
     trials : mapping of array
         As `shared.science.behaviour.habituation.compute_habituation` returns them.
     pulses : Pulses
-        Of the main clock, while the protocol ran.
+        Pulses of the main clock, while the protocol ran.
     wiring : mapping
         Line of each device.
 
@@ -55,7 +55,7 @@ def habituation_on_main_clock(
     TaskUnsupported
         The rig's pulses cannot be told apart.
     SyncFailed
-        The state machine's pulses are not there, or are those of other trials.
+        The state machine's pulses are missing, or belong to other trials.
     """
     if AMBIGUOUS[0] <= task.version < AMBIGUOUS[1]:
         raise TaskUnsupported(

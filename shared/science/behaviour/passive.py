@@ -1,4 +1,4 @@
-"""What a passive protocol showed and played, on the main clock.
+"""The stimuli and sounds of a passive protocol, on the main clock.
 
 Three periods follow each other, each after a spacer of sixteen flips of the screen's square:
 spontaneous activity, noise that maps receptive fields, and a replay of the task's stimuli, sounds
@@ -21,28 +21,28 @@ SCREEN = 60.0
 """Frames a second of the screen."""
 
 SPACER = np.array([1, 2, 4, 8, 16, 32, 64, 128, 192, 224, 240, 248, 252, 254, 255, 256]) / SCREEN
-"""When the square flips in a spacer (s)."""
+"""Times of the square's flips in a spacer (s)."""
 
 QUIET, JITTER, N_SPACERS = 4.0, 3 / SCREEN, 3
-"""Seconds without a flip around a spacer, by how much flips may be off, and how many there are."""
+"""Quiet time around a spacer (s), tolerance of flips (s), number of spacers."""
 
 SURE = slice(2, -2)
 """Intervals of a spacer that are long enough for a photodiode."""
 
 MIDDLE = 5
-"""Of these, the one that begins in a spacer's middle."""
+"""Index among these of the interval that begins in a spacer's middle."""
 
 FIELD = 15 * 15
-"""Squares of a frame of the noise; the first is what the photodiode sees."""
+"""Squares of a frame of the noise; the photodiode sees the first."""
 
 ADJACENT = 1.0
-"""Seconds within which the next flip comes while the noise is shown."""
+"""Longest time between flips while the noise is shown (s)."""
 
 GABOR = (0.1, 0.05, 0.3, 0.15)
-"""Shortest; distance from the shortest pause; usual length, and how far from it (s)."""
+"""Shortest grating; distance from the shortest pause; usual length, and its tolerance (s)."""
 
 TONE, NOISE, SOUND_OFF, LONG = 0.1, 0.5, 0.02, 0.3
-"""Lengths of the sounds, by how much they may be off, and what parts them (s)."""
+"""Lengths of the sounds, their tolerance, and the boundary between them (s)."""
 
 
 @dataclass(frozen=True)
@@ -63,29 +63,29 @@ def periods(screen: Fronts, end: float) -> Periods:
     screen : Fronts
         Flips of the square, without flicker.
     end : float
-        Of the protocol, s.
+        End of the protocol, s.
 
     Raises
     ------
     SyncFailed
-        There are not three spacers.
+        The number of spacers is not three.
     """
     gaps, model = np.diff(screen.times), np.diff(SPACER)[SURE]
-    found: list[float] = []
+    spacers: list[float] = []
     if gaps.size >= model.size:
         windows = np.lib.stride_tricks.sliding_window_view(gaps, model.size)
         at = np.flatnonzero((np.abs(windows - model) <= JITTER).all(axis=1))
         for middle in screen.times[at + MIDDLE]:
-            if not found or middle - found[-1] > SPACER[-1]:
-                found.append(float(middle))
-    if len(found) != N_SPACERS:
+            if not spacers or middle - spacers[-1] > SPACER[-1]:
+                spacers.append(float(middle))
+    if len(spacers) != N_SPACERS:
         raise SyncFailed(
             "the spacers of the passive protocol",
-            f"{len(found)} were seen on the screen, and there are {N_SPACERS}",
+            f"{len(spacers)} were seen on the screen, and there are {N_SPACERS}",
             "look at the photodiode's line: it missed flips, or the protocol was stopped",
         )
     half = float(SPACER[-1]) / 2 + QUIET
-    starts, ends = [each - half for each in found], [each + half for each in found]
+    starts, ends = [each - half for each in spacers], [each + half for each in spacers]
     return Periods((starts[0], end), (ends[0], starts[1]), (ends[1], starts[2]), (ends[2], end))
 
 
@@ -95,9 +95,9 @@ def mapping_times(frames: npt.NDArray[np.uint8], screen: Fronts) -> Floats:
     Parameters
     ----------
     frames : array of uint8
-        ``_iblrig_RFMapStim.raw.bin``, as it is.
+        ``_iblrig_RFMapStim.raw.bin``, unchanged.
     screen : Fronts
-        Of the period.
+        Flips of the period.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def mapping_times(frames: npt.NDArray[np.uint8], screen: Fronts) -> Floats:
     shown = np.flatnonzero(np.diff(square)) / SCREEN
     near = np.flatnonzero(np.diff(screen.times) <= ADJACENT)
     rises = screen.polarities[near] == 1
-    # Where a rig flips mostly one way, the other way is the flicker of the photodiode.
+    # If a rig flips mostly one way, the other way is the flicker of the photodiode.
     both = abs(int(rises.sum()) - int((~rises).sum())) <= 1
     seen = screen.times[near if both else near[rises == (rises.mean() > 0.5)]]
     matched = match_events(shown, seen)
@@ -132,8 +132,8 @@ def gabors(screen: Fronts) -> Floats:
     pauses = max(groups, key=lambda each: float(each.max()))
     shortest, apart, length, off = GABOR
     at = np.flatnonzero((gaps < pauses.min() - apart) & (gaps > shortest))
-    found = np.column_stack([times[at], times[at + 1]])
-    return found[np.abs(found[:, 1] - found[:, 0] - length) <= off]
+    intervals = np.column_stack([times[at], times[at + 1]])
+    return intervals[np.abs(intervals[:, 1] - intervals[:, 0] - length) <= off]
 
 
 def sounds(sound: Fronts) -> tuple[Floats, Floats]:
@@ -142,7 +142,7 @@ def sounds(sound: Fronts) -> tuple[Floats, Floats]:
     Raises
     ------
     SyncFailed
-        Some are of neither length.
+        A sound has neither length.
     """
     heard = sound.intervals()
     length = heard[:, 1] - heard[:, 0]
@@ -175,9 +175,9 @@ def replayed_gabors(found: Floats, sequence: Mapping[str, Floats] | None) -> dic
     found : array
         Shape (n, 2): when gratings came and went, s.
     sequence : mapping, optional
-        ``position``, ``contrast``, ``phase`` of the replay's gratings. The first was blank on
-        rigs, and each later one looked as the one before it should have: n, or n + 1. Without it
-        what was shown is not known.
+        ``position``, ``contrast``, ``phase`` of the replay's gratings. On rigs the first was
+        blank, and each later one looked as the one before it should have: n, or n + 1. Without it
+        the gratings' looks are unknown.
     """
     columns = {"start": found[:, 0], "stop": found[:, 1]}
     n = len(found)

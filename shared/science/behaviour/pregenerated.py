@@ -1,10 +1,10 @@
 """Blocks and contrasts of ephysChoiceWorld on rigs before version 8, which the data give wrongly.
 
 These rigs played one of a dozen sequences of stimuli made in advance. Positions, contrasts and the
-lengths of the blocks came from the sequence, but the rig drew by lot whether the second block
-favours left or right, and wrote the probability it had drawn: in half of the sessions the wrong
-one, for all that follow. As the reference does, the sequence itself is asked where it is at hand;
-else the side of the blocks follows from the sides of their stimuli.
+lengths of the blocks came from the sequence. But the rig drew by lot whether the second block
+favours left or right, and wrote the probability that it had drawn: in half of the sessions the
+wrong one, for all later blocks. As in the reference, the sequence itself decides if it is
+available; else the side of the blocks follows from the sides of their stimuli.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ PROBABILITIES = (0.2, 0.8)
 
 
 def played_a_sequence(task: RawTask) -> bool:
-    """Tell whether a task ran a sequence whose probabilities it wrote wrongly."""
-    found = re.search(r"(?:^|_tasks_)ephys(?:Mock)?ChoiceWorld", task.protocol)
-    return found is not None and task.version < FIXED_IN
+    """Tell whether a task ran a sequence whose probabilities the rig wrote wrongly."""
+    match = re.search(r"(?:^|_tasks_)ephys(?:Mock)?ChoiceWorld", task.protocol)
+    return match is not None and task.version < FIXED_IN
 
 
 def sequence_number(settings: Mapping[str, Any]) -> str | None:
@@ -49,7 +49,7 @@ def sequence_number(settings: Mapping[str, Any]) -> str | None:
 
 
 def correct(task: RawTask, trials: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what of the trials the sequence says otherwise than the rig's data.
+    """Return the columns of the trials in which the sequence differs from the rig's data.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def correct(task: RawTask, trials: Mapping[str, np.ndarray]) -> dict[str, np.nda
     Returns
     -------
     dict of array
-        Shape (n,): all three where the sequence is at hand, else ``probabilityLeft`` only. The
+        Shape (n,): all three if the sequence is available, else ``probabilityLeft`` only. The
         quiescent periods stay those that the rig wrote, as in the reference.
     """
     sequence = _sequence(task)
@@ -91,7 +91,7 @@ def correct(task: RawTask, trials: Mapping[str, np.ndarray]) -> dict[str, np.nda
 
 
 def _sequence(task: RawTask) -> Floats | None:
-    """Return the rows of the sequence that the trials ran: (n, 5); None where it is not at hand.
+    """Return the rows of the sequence that the trials ran: (n, 5); None if it is not available.
 
     Columns: position (deg), contrast, quiescence (s), phase (rad), probability of left.
     """
@@ -112,7 +112,7 @@ def _sequence(task: RawTask) -> Floats | None:
 
 
 def _blocks(task: RawTask) -> np.ndarray | None:
-    """Return the number of each trial's block; None where neither data nor settings say it."""
+    """Return the number of each trial's block; None if neither data nor settings give it."""
     numbers = [trial.get("block_num") for trial in task.trials]
     if all(isinstance(number, int) for number in numbers):
         return np.array(numbers)
@@ -125,7 +125,7 @@ def _blocks(task: RawTask) -> np.ndarray | None:
 
 
 def _probabilities(blocks: np.ndarray, left: np.ndarray) -> Floats:
-    """Return the probability of left: even first, then in turn, whichever way is likelier."""
+    """Return the probability of left: even first, then alternating, in the likelier order."""
     first = blocks.min()
     turns = [
         np.where(blocks == first, 0.5, np.choose((blocks - first) % 2, order))

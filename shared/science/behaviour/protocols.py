@@ -32,7 +32,7 @@ def is_training(protocol: str) -> bool:
 
 
 def check_decision(protocol: str) -> None:
-    """Refuse the protocols that are known not to be the decision task.
+    """Refuse protocols known not to be the decision task.
 
     Raises
     ------

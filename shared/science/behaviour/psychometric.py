@@ -67,7 +67,7 @@ class PsychometricFit:
         return bool(np.isfinite(self.nll))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain numbers for JSON; what could not be fitted is None."""
+        """Return plain numbers for JSON, None for parameters without a fit."""
         values = {name: getattr(self, name) for name in (*PARAMETERS, "nll")}
         plain: dict[str, Any] = {
             name: float(value) if np.isfinite(value) else None for name, value in values.items()
@@ -77,7 +77,7 @@ class PsychometricFit:
 
 @dataclass(frozen=True)
 class Counts:
-    """What was shown and chosen, per signed contrast.
+    """Stimuli and choices, per signed contrast.
 
     Attributes
     ----------
@@ -181,14 +181,14 @@ def bounds(counts: Counts, use: Use) -> tuple[Floats, Floats, Floats, int]:
     counts : Counts
         At least one contrast.
     use : {'status', 'plot'}
-        'status' are the settings the training status was always computed with; 'plot' the
-        narrower ones of the results website.
+        'status' are the settings that training status has always used; 'plot' the narrower ones
+        of the results website.
 
     Returns
     -------
     start, low, high : arrays of float, shape (4,)
     n_fits : int
-        First start as given, the others uniform within the bounds.
+        Number of starts: the first as given, the others uniform within the bounds.
     """
     if use == "status":
         x = counts.contrasts
@@ -209,19 +209,19 @@ def bounds(counts: Counts, use: Use) -> tuple[Floats, Floats, Floats, int]:
 
 
 def doubt_of(counts: Counts, found: PsychometricFit, use: Use) -> str:
-    """Return why a fitted curve says nothing of the mouse, empty if it does.
+    """Return why a fitted curve does not describe the mouse, empty if it does.
 
-    A parameter at a bound is where the search ended, not an estimate; a lapse rate of 0 alone is
-    one. A curve has to explain the choices better than one rate for all contrasts, by Akaike's
-    criterion: four parameters instead of one must gain more than three nats.
+    A parameter at a bound is where the search ended, not an estimate; only a lapse rate of 0 is
+    an estimate there. A curve has to explain the choices better than one rate for all contrasts,
+    by Akaike's criterion: four parameters instead of one must gain more than three nats.
 
     Parameters
     ----------
     counts : Counts
     found : PsychometricFit
-        Fitted to them.
+        The fit to these counts.
     use : {'status', 'plot'}
-        With which bounds, see :func:`bounds`.
+        The bounds of the fit, see :func:`bounds`.
     """
     if not found.ok:
         return "there are no trials to fit"

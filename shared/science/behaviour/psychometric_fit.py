@@ -1,8 +1,8 @@
 """Psychometric curves fitted by maximum likelihood, many at once.
 
 The optimiser is our own: projected Fisher scoring from several starts, vectorised over curves, so
-that the whole history of a mouse is one call. The negative log-likelihood, not the digits of the
-parameters, is what to compare between implementations: psychofit's random restarts move the
+that the whole history of a mouse is one call. Compare implementations by the negative
+log-likelihood, not by the digits of the parameters: psychofit's random restarts move the
 parameters by about 1e-4.
 """
 
@@ -52,14 +52,14 @@ def fit_many(many: Sequence[Counts], use: Use = "status", seed: int = 0) -> list
         One per curve. Contrasts without trials are left out; a curve without trials gives NaN
         parameters.
     use : {'status', 'plot'}
-        Which bounds and starts, see :func:`bounds`.
+        The bounds and starts, see :func:`bounds`.
     seed : int
-        Of the uniform starts.
+        Seed of the uniform starts.
 
     Returns
     -------
     list of PsychometricFit
-        In the order given.
+        In the order of `many`.
     """
     fits: list[PsychometricFit] = []
     for first in range(0, len(many), _CHUNK):
@@ -102,10 +102,10 @@ def _shown(counts: Counts) -> Counts:
 
 def _padded(many: Sequence[Counts]) -> tuple[Floats, Floats, Floats]:
     """Return contrast, right and wrong counts as equal rows; padding has no trials."""
-    shown = [_shown(counts) for counts in many]
-    width = max(counts.contrasts.size for counts in shown)
-    x, right, wrong = np.zeros((3, len(shown), width))
-    for row, counts in enumerate(shown):
+    counts_shown = [_shown(counts) for counts in many]
+    width = max(counts.contrasts.size for counts in counts_shown)
+    x, right, wrong = np.zeros((3, len(counts_shown), width))
+    for row, counts in enumerate(counts_shown):
         k = counts.contrasts.size
         x[row, :k] = counts.contrasts
         right[row, :k] = counts.n_right
@@ -173,9 +173,9 @@ def _refine(
 ) -> tuple[Floats, Floats]:
     """Minimise each curve's negative log-likelihood within its box from every start.
 
-    Fisher scoring with Levenberg-Marquardt damping; a parameter at its bound that wants to leave
-    is held there for the step. Searches that no longer move, or whose step promises next to
-    nothing, end; so do those that have come to where another search of the curve is.
+    Fisher scoring with Levenberg-Marquardt damping; a parameter that would leave its bound is held
+    there for the step. A search ends if it no longer moves, if its next step gains almost
+    nothing, or if it has reached another search of the same curve.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def _refine(
 
 
 def _apart(theta: Floats, low: Floats, high: Floats, curve: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return which searches to go on with: of those of one curve in one small cell, the first."""
+    """Return the searches to continue: the first one of each curve in each small cell."""
     side = np.where(high > low, high - low, 1)
     cell = np.round((theta - low) / side * _CELLS)
     _, first = np.unique(np.column_stack([curve, cell]), axis=0, return_index=True)

@@ -1,9 +1,9 @@
 """The quality of a session's task: which share of its trials passes each check, and the outcome.
 
 Checks, limits and names are those of the IBL behaviour pipeline (ibllib 4.1.0, ``TaskQC`` and
-``HabituationQC``), on the clock that the trials are on: a share of 0.99 passes, of 0.90 warns, of
-less fails; some checks never do worse than warn, and some are only told. The session's outcome is
-that of its worst check.
+``HabituationQC``), on the clock of the trials: a share of 0.99 passes, of 0.90 warns, of less
+fails. Some checks never do worse than warn, and some do not count. The session's outcome is that
+of its worst check.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shared.science.behaviour.wheel_position import WheelTrace
 from shared.science.clocks.pulses import Fronts
 
 PASS, WARNING = 0.99, 0.90
-"""Shares of trials from which on a check passes, or warns."""
+"""Least shares of trials with which a check passes, or warns."""
 
 NEVER_FAILS = frozenset(
     {
@@ -40,13 +40,13 @@ NEVER_FAILS = frozenset(
 """Checks that warn where others would fail."""
 
 JUDGED_SINCE = (8, 0, 0)
-"""First rig version for which these two count; before, they are only told."""
+"""First rig version for which the two checks in `LATER` count."""
 
 LATER = {"iti_delays": PASS, "passed_trial_checks": 0.7}
-"""The two, and the share that passes; less warns."""
+"""These checks, and the share that passes; less warns."""
 
 FREEZE = (6, 2, 5)
-"""First rig version whose stimulus freezes by a state of its own."""
+"""First rig version with a separate state that freezes the stimulus."""
 
 
 BPOD_STEPS, LINE_STEPS = 1, 4
@@ -54,16 +54,16 @@ BPOD_STEPS, LINE_STEPS = 1, 4
 
 
 class Quality(msgspec.Struct, frozen=True):
-    """How good the data of a task are.
+    """The quality of a task's data.
 
     Attributes
     ----------
     outcome
-        Of the worst check: a number of `shared.model.quality.QC`.
+        Outcome of the worst check: a number of `shared.model.quality.QC`.
     shares
-        Of the trials, or samples, that pass each check, by its name; None where it says nothing.
+        Share of trials, or samples, that pass each check, by its name; None if it does not apply.
     outcomes
-        Of each check.
+        Outcome of each check, by its name.
     """
 
     outcome: int
@@ -71,7 +71,7 @@ class Quality(msgspec.Struct, frozen=True):
     outcomes: dict[str, int]
 
     def extended(self, namespace: str = "task") -> dict[str, Any]:
-        """Return it as Alyx keeps it: ``{"task": "PASS", "_task_goCue_delays": 0.98, …}``."""
+        """Return it in Alyx's form: ``{"task": "PASS", "_task_goCue_delays": 0.98, …}``."""
         names = {number: name for name, number in QC.items()}
         shares = {f"_{namespace}_{name}": share for name, share in self.shares.items()}
         return {**shares, namespace: names[self.outcome]}
@@ -79,7 +79,7 @@ class Quality(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Board:
-    """What the board that is the main clock saw beside the trials' own events.
+    """Events recorded by the board that is the main clock, beside the trials' own.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Board:
     screen, sound
         All changes of the screen's square, and of the sounds.
     bpod_wheel
-        The wheel as the state machine saw it, on the main clock.
+        The wheel as the state machine recorded it, on the main clock.
     """
 
     at: Mapping[str, Floats]
@@ -113,11 +113,11 @@ def quality_of(
     trials : mapping of array
         As `shared.science.behaviour.trials.compute_trials` returns them.
     wheel : WheelTrace, optional
-        Without it the checks of the wheel say nothing.
+        Without it the checks of the wheel do not apply.
     first_movements : array, optional
         ``trials.firstMovement_times``; shape (n,), s.
     board : Board, optional
-        What was seen on the main clock; without it what the state machine saw counts.
+        Events on the main clock; without it those of the state machine count.
     """
     checked = _checked(task, trials, wheel, first_movements)
     if board is not None:
@@ -147,8 +147,8 @@ def quality_of_habituation(task: RawTask, trials: Mapping[str, np.ndarray]) -> Q
     task : RawTask
         The settings of the task.
     trials : mapping of array
-        As `shared.science.behaviour.habituation.compute_habituation` returns them. That sessions
-        grow longer from day to day is not judged: it takes more than one.
+        As `shared.science.behaviour.habituation.compute_habituation` returns them. The growth
+        of sessions from day to day is not judged: that takes several sessions.
     """
     n = len(trials["feedback_times"])
     nothing = np.full(n, np.nan)
@@ -181,7 +181,7 @@ def quality_of_habituation(task: RawTask, trials: Mapping[str, np.ndarray]) -> Q
         "trial_event_sequence": in_order,
         "stimCenter_delays": (centred <= 0.15) & (centred > 0),
         "phase": (trials["phase"] <= 2 * np.pi) & (trials["phase"] >= 0),
-        # The last trial, which none follows, counts as passed, as in the reference.
+        # The last trial has no successor and counts as passed, as in the reference.
         "iti_delays": np.append(np.abs(grey) <= 0.1, True),
         "stimOn_goCue_delays": sound < (0.01 if checked.harp else 0.053),
         "phase_distribution": _even(trials["phase"]),
@@ -190,11 +190,11 @@ def quality_of_habituation(task: RawTask, trials: Mapping[str, np.ndarray]) -> Q
 
 
 MANY = 400
-"""Trials from which on the distribution of phases says something."""
+"""Least trials for judging the distribution of phases."""
 
 
 def _even(phases: Floats) -> np.ndarray | None:
-    """Return the reference's check of the phases' distribution; None of too few trials."""
+    """Return the reference's check of the phases' distribution; None for too few trials."""
     if phases.size < MANY:
         return None
     from scipy.stats import chisquare
@@ -261,7 +261,7 @@ def _checked(
 
 
 def _as_seen(checked: Checked, board: Board) -> Checked:
-    """Return what is checked with what the board saw in its place."""
+    """Return the checked events, replaced by those that the board recorded."""
     return replace(
         checked,
         at={**checked.at, **board.at},
@@ -273,7 +273,7 @@ def _as_seen(checked: Checked, board: Board) -> Checked:
 
 
 def _frozen(task: RawTask, at: Mapping[str, Floats]) -> Floats:
-    """Return when the stimulus froze: the last flip before it is told to go off."""
+    """Return when the stimulus froze: the last flip before the off command."""
     after = at["stimFreezeTrigger"]
     if task.version < FREEZE:
         after = np.full(after.size, -np.inf)

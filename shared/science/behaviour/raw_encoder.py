@@ -1,4 +1,4 @@
-"""Read the rotary encoder files that a behaviour rig writes, whatever its version."""
+"""Read the rotary encoder files of behaviour rigs of any version."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from shared.science.behaviour.raw_task import Floats, find_file
 from shared.science.errors import RawFileInvalid
 
 COUNTER = 2**32
-"""The encoder counts so many microseconds before it starts anew."""
+"""Microseconds after which the encoder's counter starts again."""
 SHORTEST = 20.0
-"""Spans of less than this (s), if in microseconds, may be milliseconds."""
+"""Spans shorter than this (s), read as microseconds, may be milliseconds."""
 
 _SEPARATORS = bytes.maketrans(b",;\t", b"   ")
 
@@ -44,8 +44,8 @@ def read_encoder_positions(folder: Path | str, duration: float | None = None) ->
     ----------
     folder : path
     duration : float, optional
-        About how long the trials lasted (s): tells microseconds from the milliseconds of some
-        rigs. Without it a session is taken to last for 20 s and more.
+        Approximate duration of the trials (s): tells microseconds from the milliseconds of some
+        rigs. Without it a session is taken to last 20 s or more.
 
     Raises
     ------
@@ -66,9 +66,9 @@ def read_encoder_events(folder: Path | str, duration: float | None = None) -> En
 
 
 def in_one_range(positions: EncoderLog, events: EncoderLog) -> EncoderLog:
-    """Return the events in the range of the positions: the counter may have started anew between.
+    """Return the events in the range of the positions: the counter may have restarted between.
 
-    Both files give the same 32-bit counter, and either may begin after it has started anew.
+    Both files give the same 32-bit counter, and either may begin after a restart.
     """
 
     def overlap(turns: int) -> float:
@@ -121,7 +121,7 @@ def _read_encoder(
 
 
 def _number(cell: bytes) -> float:
-    """Return a cell's number, NaN if it is none."""
+    """Return a cell's number, NaN if it is not a number."""
     try:
         return float(cell) if b"_" not in cell else float("nan")
     except ValueError:
@@ -138,7 +138,7 @@ def _is_wall_clock(text: str) -> bool:
 
 
 def _is_milliseconds(span: float, duration: float | None) -> bool:
-    """Tell whether a span of ticks is in ms: it is if that is nearer to what the trials took."""
+    """Tell whether a span of ticks is in ms: that is nearer to the duration of the trials."""
     if span / 1e6 >= SHORTEST:
         return False
     if duration is None or duration <= 0 or span <= 0:
@@ -161,7 +161,7 @@ class _Ordered:
 def _in_order(raw: Floats) -> _Ordered:
     """Repair the time stamps of an encoder and give the order of its rows.
 
-    The counter has 32 bits and starts anew; two rows may be swapped; the first may be corrupt.
+    The counter has 32 bits and restarts; two rows may be swapped; the first may be corrupt.
     """
     times, order, first = raw.copy(), np.arange(raw.size), 0
     for i in map(int, np.flatnonzero(np.diff(raw) < 0)):

@@ -13,18 +13,18 @@ from shared.science.errors import RawFileInvalid
 SETTINGS = "_iblrig_taskSettings.raw.json"
 
 NEWEST = (100, 0, 0)
-"""Version taken for settings that give none: newer than any rule."""
+"""Version of settings that give none: newer than any rule."""
 
 
 def read_settings(path: Path) -> dict[str, Any]:
     """Return the settings of one task run.
 
-    Some rigs wrote the JSON as text within JSON: it is read all the same.
+    Some rigs wrote the JSON as text within JSON, which is read as well.
 
     Raises
     ------
     RawFileInvalid
-        The file is not JSON, or no object.
+        The file is not JSON, or not an object.
     """
     try:
         settings = json.loads(path.read_bytes())
@@ -48,8 +48,8 @@ def read_settings(path: Path) -> dict[str, Any]:
 def rig_version(settings: Mapping[str, Any]) -> tuple[int, int, int]:
     """Return the rig's version from its settings.
 
-    ``IBLRIG_VERSION`` counts, else ``IBLRIG_VERSION_TAG``; of text like ``'8.2.1-dev'`` the
-    numbers in front. Settings without a version are taken as the newest.
+    ``IBLRIG_VERSION`` counts, else ``IBLRIG_VERSION_TAG``; in text like ``'8.2.1-dev'`` the
+    leading numbers count. Settings without a version are taken as the newest.
     """
     for key in ("IBLRIG_VERSION", "IBLRIG_VERSION_TAG"):
         if match := re.match(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?", str(settings.get(key) or "")):

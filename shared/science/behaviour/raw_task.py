@@ -1,4 +1,4 @@
-"""Read the settings and trials that a behaviour rig writes, whatever its version.
+"""Read the settings and trials of behaviour rigs of any version.
 
 A rig (iblrig) writes into ``raw_behavior_data`` or ``raw_task_data_NN``: settings (JSON), one JSON
 object per trial, rotary encoder positions and events (text). Their layout changed with the rig's
@@ -52,7 +52,7 @@ class RawTask:
 
     @property
     def version(self) -> tuple[int, int, int]:
-        """Version of the rig; the newest where the settings give none that can be read."""
+        """Version of the rig; the newest if the settings give none that can be read."""
         return rig_version(self.settings)
 
     @property
@@ -81,7 +81,7 @@ class RawTask:
         return relative + raw["Trial start timestamp"] - raw["Bpod start timestamp"]
 
     def state(self, name: str, visit: int = 0) -> Floats:
-        """Return when each trial first entered and left a state, or at another visit to it.
+        """Return when each trial first entered and left a state, or did so at another visit.
 
         Returns
         -------
@@ -99,22 +99,22 @@ class RawTask:
 
     def visits(self, *names: str) -> list[Floats]:
         """Return, for each trial, all times at which any of the states was entered, in order."""
-        found = []
+        entries = []
         for trial in self.trials:
             states = trial["behavior_data"]["States timestamps"]
             times = [visit[0] for name in names for visit in states.get(name) or []]
             entered = np.sort(self._absolute(trial, times))
-            found.append(entered[~np.isnan(entered)])
-        return found
+            entries.append(entered[~np.isnan(entered)])
+        return entries
 
     def events(self, prefix: str) -> list[Floats]:
-        """Return, for each trial, the times of all events whose name starts so, in order."""
-        found = []
+        """Return, for each trial, the times of all events with this prefix, in order."""
+        event_times = []
         for trial in self.trials:
             events = trial["behavior_data"]["Events timestamps"]
             times = [t for name, times in events.items() if name.startswith(prefix) for t in times]
-            found.append(np.sort(self._absolute(trial, times)))
-        return found
+            event_times.append(np.sort(self._absolute(trial, times)))
+        return event_times
 
 
 def find_collection(session: Path | str, collection: str | None = None) -> Path:
@@ -171,7 +171,7 @@ def read_task(session: Path | str, collection: str | None = None) -> RawTask:
     RawFileMissing
         No task data, or no settings.
     RawFileInvalid
-        A file is not what a rig writes; the line is named.
+        A file does not have a rig's format; the message names the line.
     TaskUnsupported
         The protocol has no trials at all, or the files are those of rigs of 2018.
     """
@@ -184,7 +184,7 @@ def read_decisions(session: Path | str, collection: str | None = None) -> RawTas
     Raises
     ------
     TaskUnsupported
-        The protocol is known to be another.
+        The protocol is known to be another one.
     """
     return _read(Path(session), collection, check_decision)
 
@@ -193,7 +193,7 @@ def _read(session: Path, collection: str | None, check: Callable[[str], None]) -
     try:
         folder = find_collection(session, collection)
     except RawFileMissing:
-        # Passive protocols have settings but no trials: that is the reason then.
+        # A passive protocol with settings but no trials explains the missing file.
         for path in sorted(session.glob(f"{collection or '*'}/_iblrig_taskSettings.raw*.json")):
             check_decision(protocol_in(read_settings(path)))
         raise
@@ -211,8 +211,8 @@ def settings_in(folder: Path) -> dict[str, Any]:
 def read_task_data(path: Path | str) -> list[dict[str, Any]]:
     """Read a file of trials, one JSON object a line.
 
-    A torn last line, as a rig leaves it that is killed while it writes, is left out; doubled and
-    swapped lines are mended. Each is told in the log.
+    A torn last line, left by a rig that was killed while writing, is dropped; doubled and
+    swapped lines are mended. The log reports each of these.
 
     Raises
     ------
@@ -256,7 +256,7 @@ def read_task_data(path: Path | str) -> list[dict[str, Any]]:
 
 
 def _trial_problem(trial: Any) -> str | None:
-    """Say what keeps a JSON value from being a trial, if anything."""
+    """Say why a JSON value is not a trial, if it is not."""
     raw = trial.get("behavior_data") if isinstance(trial, dict) else None
     if not isinstance(raw, dict):
         return "has no behavior_data"

@@ -17,7 +17,7 @@ from shared.science.behaviour.raw_task import Floats
 from shared.science.behaviour.wheel_position import WheelTrace
 
 HARP = "harp"
-"""Sound card that plays at once; others take their time (99.5th percentile of 500 sessions)."""
+"""Sound card that plays at once; others have a delay (99.5th percentile of 500 sessions)."""
 
 WHEEL_DIAMETER = 6.2
 """cm"""
@@ -32,12 +32,12 @@ NO_GO = 2.0
 """Seconds of noise after which a trial without a response ends."""
 
 FLICKER = 0.01
-"""The sync square does not flip twice within so many seconds: such pairs are left out."""
+"""Pairs of flips of the sync square within so many seconds are left out as flicker."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What the checks look at.
+    """The data that the checks use.
 
     Attributes
     ----------
@@ -50,11 +50,11 @@ class Checked:
     screen, screen_polarity, sound
         All fronts of the sync square, and whether each is a rise; of the sounds. s, in order.
     sound_card, gain, quiescent_period
-        Of the settings: its name; degrees a mm; s, the shortest.
+        The sound card's name; degrees per mm; shortest quiescent period in s, from the settings.
     wheel
-        None where it cannot be extracted.
+        None if it cannot be extracted.
     bpod_wheel
-        As the state machine saw it, if ``wheel`` is another; coarser.
+        The state machine's coarser record, if ``wheel`` is another one.
     """
 
     at: Mapping[str, Floats]
@@ -79,22 +79,22 @@ class Checked:
         return self.sound_card.lower() == HARP
 
     def after(self, event: str, cause: str) -> Floats:
-        """Return the seconds from one event to another; infinite where one is not known."""
+        """Return the seconds from one event to another; infinite if one is unknown."""
         return known(self.at[event] - self.at[cause])
 
 
 def known(values: Floats) -> Floats:
-    """Return values with infinity for NaN, so that what is missing fails."""
+    """Return values with infinity for NaN, so that missing ones fail."""
     return np.where(np.isnan(values), np.inf, values)
 
 
 def only(passed: np.ndarray, where: np.ndarray) -> Floats:
-    """Return what passed as numbers; NaN where a check does not apply."""
+    """Return the passed trials as numbers; NaN where a check does not apply."""
     return np.where(where, passed.astype(float), np.nan)
 
 
 def delays(trials: Checked) -> Iterator[tuple[str, np.ndarray]]:
-    """Check the times from a command, or an event, to what follows from it."""
+    """Check the times from a command, or an event, to its effect."""
     responded, correct = trials.choice != 0, trials.correct
     slow = 0.01 if trials.harp else 0.053
     sound = trials.after("goCue", "stimOn")
@@ -117,7 +117,7 @@ def delays(trials: Checked) -> Iterator[tuple[str, np.ndarray]]:
     yield "trial_length", (length < 60.1) & (length > 0)
     yield from triggered(trials)
     error = trials.after("errorCue", "errorCueTrigger")
-    # A mouse that responds while the go tone is still played hears the noise after it.
+    # A mouse that responds during the go tone hears the noise after it.
     early = trials.at["response"] - trials.at["goCue"] < 0.105
     most = 0.0015 if trials.harp else 0.062
     yield "errorCue_delays", only((error <= most) & (error > 0), ~correct & ~early)
@@ -175,7 +175,7 @@ def _each_once(trials: Checked) -> np.ndarray:
 
 
 def movements(trials: Checked) -> Iterator[tuple[str, np.ndarray | None]]:
-    """Check what the wheel did; None for each check where it is not known."""
+    """Check the movements of the wheel; None for each check if they are unknown."""
     responded = trials.choice != 0
     first = trials.at["firstMovement"]
     earliest = trials.at["goCueTrigger"] - trials.quiescent_period
@@ -197,22 +197,22 @@ def movements(trials: Checked) -> Iterator[tuple[str, np.ndarray | None]]:
 
 def _moved(wheel: WheelTrace, trials: Checked) -> np.ndarray:
     """Tell where the wheel moved within 50 ms of the feedback."""
-    found = np.zeros(trials.choice.size, bool)
+    moved = np.zeros(trials.choice.size, bool)
     for i, at in enumerate(trials.at["feedback"]):
         position = wheel.position[wheel.between(at - 0.05, at + 0.05)]
-        found[i] = position.size > 1 and position[-1] != position[0]
-    return found
+        moved[i] = position.size > 1 and position[-1] != position[0]
+    return moved
 
 
 def _off_threshold(wheel: WheelTrace, trials: Checked, gain: float) -> tuple[Floats, float]:
-    """Return by how much the wheel missed the threshold (trials,), and a visual degree; rad."""
+    """Return the wheel's distance from the threshold (trials,), and a visual degree; rad."""
     turned = np.zeros(trials.choice.size)
     spans = zip(trials.at["goCueTrigger"], trials.at["response"], strict=True)
     for i, (start, end) in enumerate(spans):
         moved = _from_before(wheel, wheel.between(start, end), first=-1)
         if moved.size:
             turned[i] = moved[np.argmax(np.abs(moved))]
-    # A response to the other side has turned the wheel as far, the other way.
+    # A response to the other side turns the wheel as far, the other way.
     wanted = trials.position / gain * 0.1 * (2 / WHEEL_DIAMETER) * (trials.correct * 2 - 1)
     return np.abs(turned - wanted), 1 / gain * 0.1 * (2 / WHEEL_DIAMETER)
 
@@ -229,10 +229,10 @@ def _still(wheel: WheelTrace, trials: Checked) -> np.ndarray:
 
 
 def _from_before(wheel: WheelTrace, span: slice, *, first: int) -> Floats:
-    """Return positions from that of the sample before them; of the first sample from another."""
+    """Return positions relative to the sample before; for the first sample, to another one."""
     if span.start == span.stop:
         return np.empty(0)
-    # Of samples at one time the reference takes the first.
+    # The reference takes the first of several samples at one time.
     at = int(np.searchsorted(wheel.times, wheel.times[span.start], side="left")) - 1
     return wheel.position[span] - wheel.position[at if at >= 0 else first]
 
@@ -240,7 +240,7 @@ def _from_before(wheel: WheelTrace, span: slice, *, first: int) -> Floats:
 def integrity(wheel: WheelTrace, coding: int = 1) -> np.ndarray:
     """Check each step of the wheel: at most one tick, and later than the one before.
 
-    ``coding`` is how many steps a tick has: 1 as the state machine reads it, 4 by its lines.
+    ``coding`` is the steps per tick: 1 as the state machine reads it, 4 by its lines.
     """
     step = 2 * np.pi / TICKS / coding
     skipped = np.abs(np.diff(wheel.position)) + (np.diff(wheel.times) <= 0)
@@ -261,7 +261,7 @@ def one_reward(trials: Checked) -> bool:
 
 
 def before_cue(trials: Checked) -> Iterator[tuple[str, np.ndarray]]:
-    """Check what was seen and heard from the start of a trial to its go cue."""
+    """Check flips and sounds from the start of a trial to its go cue."""
     flips, cue = _steady(trials.screen, trials.screen_polarity), trials.at["goCue"]
     start = trials.intervals[:, 0]
     shown = _between(flips, start, cue) == 1
@@ -276,7 +276,7 @@ def _steady(times: Floats, rises: np.ndarray) -> Floats:
 
 
 def _between(times: Floats, after: Floats, before: Floats) -> np.ndarray:
-    """Return how many of some times lie strictly between two others; 0 if one is not known."""
+    """Return how many times lie strictly between two others; 0 if one is unknown."""
     low = np.searchsorted(times, after, side="right")
     high = np.searchsorted(times, np.where(np.isnan(before), -np.inf, before), side="left")
     return np.maximum(high - low, 0)

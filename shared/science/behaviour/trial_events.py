@@ -14,7 +14,7 @@ PLAY_TONE = (5, 0, 0)
 """First rig version with a state that plays the go tone and sound pulses in the data."""
 
 SOUND_LENGTH = 0.1
-"""Length of the go tone in s; its end minus this stands for a start that was missed."""
+"""Length of the go tone in s; its end minus this replaces a missed start."""
 
 SAME_SOUND = 0.020
 """Sound pulses closer than this (s) are one: some sound cards send each twice."""
@@ -26,7 +26,7 @@ def numbers(task: RawTask, name: str, convert: Callable[[Any], Any] = lambda v: 
     Raises
     ------
     TrialInvalid
-        A trial lacks it, or it is no finite number.
+        A trial lacks it, or it is not a finite number.
     """
     fault = ""
     try:
@@ -45,12 +45,12 @@ def numbers(task: RawTask, name: str, convert: Callable[[Any], Any] = lambda v: 
 
 
 def first(times: Floats) -> float:
-    """Return the first of some times, NaN of none."""
+    """Return the first of some times, NaN if there are none."""
     return float(times[0]) if times.size else np.nan
 
 
 def first_sounds(task: RawTask) -> Floats:
-    """Return the first sound of each trial; from its end where the start was missed."""
+    """Return the first sound of each trial; calculated from its end if the start was missed."""
     high, low = task.events("BNC2High"), task.events("BNC2Low")
     return np.array(
         [first(h) if h.size else first(lo) - SOUND_LENGTH for h, lo in zip(high, low, strict=True)]

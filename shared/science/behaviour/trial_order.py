@@ -1,9 +1,9 @@
 """Put the trials of a rig's file into the order in which they happened, and say what was wrong.
 
-A file may hold a line twice (copied or written again after a fault), two lines in each other's
-place, or the trials of a second run after the first (the rig's software was started anew in the
-same folder). The first two are mended; the third cannot be: the state machine's clock starts at
-zero again, and nothing says how much time lies between.
+A file may hold a line twice (copied, or written again after a fault), two swapped lines, or the
+trials of a second run after the first (the rig's software was started again in the same folder).
+The first two are mended. The third cannot be: the state machine's clock starts at zero again, and
+the time between the runs is unknown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from shared.science.errors import RawFileInvalid
 
 SLACK = 1e-3
-"""A trial may start so long (s) before the one before it ends: rounding of the stamps."""
+"""Longest overlap of a trial with the one before it (s): rounding of the stamps."""
 
 
 def in_order(
@@ -27,16 +27,16 @@ def in_order(
     Parameters
     ----------
     name : str
-        Of the file, for messages.
+        Name of the file, for messages.
     trials : sequence of dict
         As read, line by line.
     tell : callable
-        Told of what was mended.
+        Called with a message for each repair.
 
     Raises
     ------
     RawFileInvalid
-        The clock started anew, so the trials belong to two runs.
+        The clock restarted, so the trials belong to two runs.
     """
     once: dict[str, dict[str, Any]] = {}
     twice = []
@@ -47,14 +47,14 @@ def in_order(
         once.setdefault(key, trial)
     if twice:
         tell(f"{name}: {_lines(twice)} there already: left out")
-    kept = list(once.values())
-    ordered = sorted(kept, key=_start)
-    moved = sum(a is not b for a, b in zip(kept, ordered, strict=True))
+    clean = list(once.values())
+    ordered = sorted(clean, key=_start)
+    moved = sum(a is not b for a, b in zip(clean, ordered, strict=True))
     if moved and not _follow(ordered):
-        back = next(i for i in range(1, len(kept)) if _start(kept[i]) < _start(kept[i - 1]))
+        back = next(i for i in range(1, len(clean)) if _start(clean[i]) < _start(clean[i - 1]))
         raise RawFileInvalid(
             name,
-            f"the state machine's clock starts anew at trial {back + 1} of {len(kept)}: the file "
+            f"the state machine's clock starts anew at trial {back + 1} of {len(clean)}: the file "
             "holds two runs of the task, and nothing says how much time lies between them",
             "move the lines of the second run into a session, or a raw_task_data_NN folder, of "
             "their own",
@@ -69,9 +69,9 @@ def _start(trial: dict[str, Any]) -> float:
 
 
 def _follow(ordered: Sequence[dict[str, Any]]) -> bool:
-    """Tell whether trials in order of time are those of one run: numbered on, none within another.
+    """Tell whether ordered trials belong to one run: numbered in sequence, without overlap.
 
-    Rigs number trials from 0 or 1; those that do not are judged by their times alone.
+    Rigs number trials from 0 or 1; without these numbers only the times count.
     """
     numbers = [trial.get("trial_num") for trial in ordered]
     counted = [number for number in numbers if isinstance(number, int)]

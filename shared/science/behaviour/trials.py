@@ -87,7 +87,7 @@ def compute_trials(task: RawTask) -> dict[str, np.ndarray]:
         stimFreezeTrigger, stimOffTrigger, stimOff, response, feedback (``_times``); choice,
         feedbackType (int); contrastLeft, contrastRight, probabilityLeft (0 to 1); rewardVolume
         (ul); quiescencePeriod (s); repNum (int, training); included (bool, other protocols);
-        laserStimulation, laserProbability (where there was a laser).
+        laserStimulation, laserProbability (if there was a laser).
 
     Raises
     ------
@@ -136,7 +136,7 @@ def trials_table(
     trials : dict of array
         Result of :func:`compute_trials`.
     first_movement_times : array, optional
-        Shape (n,), s; NaN everywhere if the wheel is not known.
+        Shape (n,), s; NaN everywhere if the wheel is unknown.
 
     Returns
     -------
@@ -156,16 +156,16 @@ def trials_table(
 
 @dataclass(frozen=True)
 class Extraction:
-    """What the raw data of a session say of its decisions.
+    """The decisions of a session, extracted from its raw data.
 
     Attributes
     ----------
     task : RawTask
-        As read.
+        The raw trials and settings.
     trials : dict of array
         Result of :func:`compute_trials`.
     wheel : WheelTrace, optional
-        None where it can not be extracted.
+        None if it cannot be extracted.
     first_movements : array, optional
         ``firstMovement_times``; shape (n,), s.
     """
@@ -178,25 +178,25 @@ class Extraction:
     def files(self) -> dict[str, np.ndarray | pd.DataFrame]:
         """Return array or data frame by file name."""
         optional = ("repNum", "included", "laserStimulation", "laserProbability")
-        kept = (*SAVED, *(name for name in optional if name in self.trials))
+        saved_names = (*SAVED, *(name for name in optional if name in self.trials))
         return {
             "_ibl_trials.table.pqt": trials_table(self.trials, self.first_movements),
-            **{f"_ibl_trials.{name}.npy": self.trials[name] for name in kept},
+            **{f"_ibl_trials.{name}.npy": self.trials[name] for name in saved_names},
         }
 
 
 def extract(session: Path | str, collection: str | None = None) -> Extraction:
     """Extract the trials of a session folder, and the wheel as far as they need it.
 
-    Where the wheel can not be extracted the trials come out all the same, with NaN as
-    ``firstMovement_times`` and a warning that says why.
+    If the wheel cannot be extracted, the trials are, with NaN as ``firstMovement_times`` and a
+    warning that says why.
 
     Parameters
     ----------
     session : path
         Folder with ``raw_behavior_data`` or ``raw_task_data_NN``.
     collection : str, optional
-        Which of them, where there are several.
+        Name of the folder, if there are several.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def extract_trials(
 def save(outputs: Mapping[str, Any], folder: Path | str) -> list[Path]:
     """Save extracted files into a folder (by convention ``alf``) and return their paths.
 
-    Each file appears under its name only when it is whole.
+    Each file appears under its name only when it is complete.
     """
     from shared.alf.io import save as save_file
 

@@ -29,7 +29,7 @@ def extract_wheel(session: Path | str, collection: str | None = None) -> dict[st
     session : path
         Folder with ``raw_behavior_data`` or ``raw_task_data_NN``.
     collection : str, optional
-        Which of them, where there are several.
+        Name of the folder, if there are several.
 
     Returns
     -------

@@ -16,11 +16,11 @@ WINDOW = 0.2
 MOVING, ONSET = 8, 1.5
 """Displacement in encoder steps that makes a movement, and that marks its onset."""
 MIN_GAP, MIN_DURATION = 0.1, 0.05
-"""Movements closer than the one (s) are joined, shorter than the other (s) dropped."""
+"""Movements closer than the first (s) are joined; those shorter than the second are dropped."""
 FIRST_MOVEMENT = 0.1
 """Peak amplitude (rad) from which a movement counts as a report; a third of the threshold."""
 QUIESCENT_PERIOD = 0.2
-"""Shortest time (s) for which the wheel is still before the stimulus, where settings lack it."""
+"""Shortest time (s) without movement before the stimulus, if the settings do not give it."""
 
 # The threshold arithmetic of the reference goes through cm of a wheel of 6.2 cm; positions are
 # multiples of one tick, so that a threshold of whole ticks is decided by the last bit.
@@ -152,12 +152,12 @@ def first_movement_times(
     go_cue_times, feedback_times : array
         Shape (trials,), s.
     quiescent_period : float or sequence of float
-        Time (s) before the go cue from which on a movement counts; one or one for each trial.
+        Time (s) before the go cue from which a movement counts; one for all or one per trial.
 
     Returns
     -------
     array
-        Shape (trials,), s; NaN where there is none or a time is not known.
+        Shape (trials,), s; NaN if there is none or a time is unknown.
     """
     large = np.abs(moves.peak_amplitude) >= FIRST_MOVEMENT
     onsets = moves.intervals[large, 0]

@@ -26,7 +26,7 @@ TICK = 2 * np.pi / TICKS_PER_TURN
 CLOSED_LOOP = 3
 """Encoder event at the start of the closed-loop state."""
 LONGEST = 86_400.0
-"""A recording of the wheel is shorter than this (s)."""
+"""Upper limit for the duration of a wheel recording (s)."""
 RESET_SPEED = 10.0
 """Passing zero slower than this (rad/s) without changing direction is not a reset."""
 
@@ -39,7 +39,7 @@ class WheelTrace:
     position: Floats
 
     def between(self, start: float, end: float) -> slice:
-        """Return the samples strictly between two times; none if one is not known."""
+        """Return the samples strictly between two times; none if one is unknown."""
         if np.isnan(start) or np.isnan(end):
             return slice(0, 0)
         first = int(np.searchsorted(self.times, start, side="right"))
@@ -76,7 +76,7 @@ def wheel_position(
             "fewer than two positions",
             "check the rotary encoder: the session has no wheel data",
         )
-    # The last event comes from the trial that was not finished.
+    # The last event belongs to the unfinished trial.
     closed_loop = events.times[events.values == CLOSED_LOOP][:-1] / 1e6
     encoder, bpod = match_clocks(closed_loop, task.state("closed_loop")[:, 0])
     times = _interpolate(positions.times / 1e6, encoder, bpod)
@@ -107,7 +107,7 @@ def _check_overlap(times: Floats, task: RawTask) -> None:
 
 
 def _interpolate(x: Floats, known_x: Floats, known_y: Floats) -> Floats:
-    """Interpolate piecewise linearly; beyond the ends the outer pieces go on."""
+    """Interpolate piecewise linearly; the outer pieces continue beyond the ends."""
     right = np.clip(np.searchsorted(known_x, x), 1, known_x.size - 1)
     left = right - 1
     slope = (known_y[right] - known_y[left]) / (known_x[right] - known_x[left])
@@ -115,10 +115,10 @@ def _interpolate(x: Floats, known_x: Floats, known_y: Floats) -> Floats:
 
 
 def _jumps_at_resets(times: Floats, angle: Floats, resets: Sequence[Floats]) -> Floats | None:
-    """Return what each reset of the encoder took away, at the sample where it shows.
+    """Return the jump at each reset of the encoder, at the sample where it shows.
 
-    The encoder is set to zero by the state machine; it may show one sample later, and not
-    exactly at zero. None where the resets can not be told.
+    The state machine sets the encoder to zero; that may show one sample later, and not exactly
+    at zero. None if the resets cannot be identified.
     """
     jumps, last = np.zeros_like(angle), angle.size - 1
     certain = True
@@ -138,7 +138,7 @@ def _jumps_at_resets(times: Floats, angle: Floats, resets: Sequence[Floats]) -> 
 
 
 def _jumps_at_zeros(angle: Floats) -> Floats:
-    """Return what resets took away, if every zero is a reset."""
+    """Return the jumps at resets, if every zero is a reset."""
     log.warning("encoder resets do not match the trials: every zero position is taken as one")
     jumps, zeros = np.zeros_like(angle), np.flatnonzero(angle == 0)
     jumps[zeros] = angle[zeros - 1]
@@ -152,7 +152,7 @@ def _add_jumps_outside(jumps: Floats, times: Floats, angle: Floats, outside: np.
     before, after = angle[zeros] - angle[zeros - 1], angle[zeros + 1] - angle[zeros]
     # As the reference has it: signs that differ by two are opposite directions.
     opposite = np.abs(np.sign(after) - np.sign(before)) == 2
-    # Two samples of one moment have no speed: infinitely fast.
+    # Two samples at one time count as infinitely fast.
     elapsed = np.maximum(times[zeros] - times[zeros - 1], np.finfo(float).eps)
     slow = np.abs(before / elapsed) < RESET_SPEED
     zeros = zeros[~(opposite & slow)]

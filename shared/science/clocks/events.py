@@ -1,7 +1,7 @@
-"""Pair the events that two clocks have in common, and say what one clock reads by the other's.
+"""Pair the events that two clocks have in common, and convert one clock to the other.
 
-It gives the pairs of the IBL pipeline (ibl-neuropixel 1.14.0, ``sync_timestamps``) on all that it
-can pair, and also pairs where the clocks drift apart by more than a bin within a session.
+The pairs are those of the IBL pipeline (ibl-neuropixel 1.14.0, ``sync_timestamps``) where it finds
+any, and there are also pairs where the clocks drift apart by more than a bin within a session.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 BIN = 0.1
-"""Events are one if they are nearer than this (s) when the clocks are laid over each other."""
+"""Events closer than this (s) are one event when the clocks are aligned."""
 
 ROUNDS = 20
-"""The pairs are found anew from the fit so often at most; two or three times suffice."""
+"""Most repetitions of pairing and fit; two or three times suffice."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Matched:
     Attributes
     ----------
     ours, theirs : array of int
-        Shape (pairs,): which event of either.
+        Shape (pairs,): indices of the events of either clock.
     our_times, their_times : array
         Shape (pairs,), s.
     """
@@ -40,15 +40,15 @@ class Matched:
     their_times: Floats
 
     def convert(self, times: Floats) -> Floats:
-        """Return what the other clock reads: between the pairs linearly, beyond them straight on.
+        """Return the other clock at these times: linear between the pairs and beyond them.
 
-        The ends go on as the outer two pairs do.
+        Beyond the ends the lines through the outer two pairs continue.
         """
         return interpolate(times, self.our_times, self.their_times)
 
     @property
     def drift(self) -> float:
-        """By how much the other clock is faster, in parts per million."""
+        """Excess speed of the other clock, in parts per million."""
         slope = np.polyfit(self.our_times, self.their_times - self.our_times, 1)[0]
         return float(slope * 1e6)
 
@@ -60,7 +60,7 @@ class Matched:
 
 
 def interpolate(times: Floats, known: Floats, values: Floats) -> Floats:
-    """Interpolate linearly; beyond the ends the outer pieces go on. NaN stays NaN."""
+    """Interpolate linearly; the outer pieces continue beyond the ends. NaN stays NaN."""
     times = np.asarray(times, float)
     right = np.clip(np.searchsorted(known, times), 1, known.size - 1)
     left = right - 1
@@ -75,9 +75,9 @@ def match_events(ours: Floats, theirs: Floats, tolerance: float = BIN) -> Matche
     ----------
     ours, theirs : array
         Times of the same kind of event by either clock, rising, s. Either may lack some, or have
-        some more.
+        extra ones.
     tolerance : float
-        Distance (s) within which two events are one.
+        Distance (s) within which two events are the same.
 
     Returns
     -------
@@ -101,17 +101,17 @@ def match_events(ours: Floats, theirs: Floats, tolerance: float = BIN) -> Matche
 
 
 def _offset(ours: Floats, theirs: Floats) -> float:
-    """Return what is added to our times so that most events fall on theirs (s)."""
+    """Return the shift of our times with which most events fall on theirs (s)."""
     start = min(ours[0], theirs[0])
     length = int(np.ceil((max(ours[-1], theirs[-1]) - start) / BIN)) + 1
     a, b = np.zeros(length), np.zeros(length)
     a[((ours - start) / BIN).astype(int)] = 1
     b[((theirs - start) / BIN).astype(int)] = 1
-    # How many events fall together, for each shift by whole bins from -(length - 1) on.
+    # Number of coincident events for each shift by whole bins from -(length - 1) on.
     size = 2 * length - 1
     together = np.fft.irfft(np.fft.rfft(b, size) * np.fft.rfft(a, size).conj(), size)
     together = np.rint(np.roll(together, length - 1))
-    # Events that fall to both sides of a bin's edge count for two bins: their middle is meant.
+    # Events on both sides of a bin's edge count for two bins: their middle is the shift.
     both = together[1:] + together[:-1]
     best = int(np.argmax(both))
     rough = (best + 0.5 - (length - 1)) * BIN
@@ -123,7 +123,7 @@ def _offset(ours: Floats, theirs: Floats) -> float:
 
 
 def _near_fit(ours: Floats, theirs: Floats) -> Callable[[Floats], Floats]:
-    """Return a conversion that follows the pairs, and beyond them their linear relation."""
+    """Return a conversion that follows the pairs, and their linear relation beyond them."""
     slope, shift = np.polyfit(ours, theirs, 1)
 
     def convert(times: Floats) -> Floats:
@@ -134,12 +134,12 @@ def _near_fit(ours: Floats, theirs: Floats) -> Callable[[Floats], Floats]:
 
 
 def pair_nearest(ours: Floats, theirs: Floats, tolerance: float) -> tuple[Indices, Indices]:
-    """Return which events are each other's nearest, and near enough.
+    """Return the pairs of events that are each other's nearest, within a tolerance.
 
     Parameters
     ----------
     ours, theirs : array
-        Rising, s; two at least of either.
+        Rising, s; at least two of either.
     tolerance : float
         s
     """

@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 MATCHED_INTERVAL = 0.005
-"""Intervals between events in two clocks match if they differ by less (s)."""
+"""Intervals between events match if they differ by less in the two clocks (s)."""
 MAX_RESIDUAL = 0.002
 """Largest accepted distance of an event from a linear relation of the two clocks (s)."""
 
@@ -72,7 +72,7 @@ def _unsynchronised(reason: str) -> WheelUnsynchronised:
 def _match_irregular(
     encoder: Floats, bpod: Floats, max_shift: int = 5, max_drift: float = 200e-6
 ) -> tuple[Floats, Floats]:
-    """Pair events of two clocks where some are missing in either.
+    """Pair events of two clocks when either lacks some.
 
     Neighbours are paired if their interval is the same in both clocks and the clocks have not
     drifted apart by more than 200 ppm since the last pair.

@@ -1,9 +1,9 @@
-"""What the main clock reads at any sample of a probe, by the pulses that both have recorded.
+"""The main clock at any sample of a probe, by the pulses that both have recorded.
 
 The rules are those of the IBL pipeline (ibllib 4.1.0, ``sync_probes``): one wave of pulses goes to
-the board and to every probe. The relation of the clocks is a line, and what departs from it
-smoothly; where pulses are irregular it is taken from pulse to pulse. The files are
-``….sync.npy`` (probe s, main s) and ``….timestamps.npy`` (probe sample, main s).
+the board and to every probe. The relation of the clocks is a line plus a smooth departure from
+it; irregular pulses are interpolated instead. The files are ``….sync.npy`` (probe s, main s) and
+``….timestamps.npy`` (probe sample, main s).
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from shared.science.errors import SyncFailed
 log = logging.getLogger(__name__)
 
 TOLERANCE = 2.5
-"""Samples of the probe by which a pulse may depart from the relation."""
+"""Samples of the probe by which a pulse may differ from the relation."""
 
 IRREGULAR = 150
 """Parts per million by which an interval of pulses may differ from the usual one."""
 
 MISSING = 0.1
-"""Share of the pulses that one of the two may lack."""
+"""Share of the pulses that either recording may lack."""
 
 RATE, KNOT = 300, 20
-"""Departures are smoothed at this rate (Hz), and kept every so many seconds."""
+"""Departures are smoothed at this rate (Hz), and kept at this interval (s)."""
 
 PASSED, STOPPED = 0.001, 0.002
-"""Frequencies that smoothing passes, and stops (Hz)."""
+"""Pass and stop frequencies of the smoothing (Hz)."""
 
 PADDING, LEVEL = 60, 30
-"""Seconds by which departures are prolonged at both ends, by the median of so many seconds."""
+"""Seconds added to departures at both ends, at the median of so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ class ProbeClock:
     Attributes
     ----------
     points : array
-        Shape (points, 2), s: probe, main; between them linear.
+        Shape (points, 2), s: probe, main; linear between them.
     drift
-        By how much the main clock is faster, in parts per million.
+        Excess speed of the main clock in parts per million.
     residual
-        Largest departure of a pulse from the relation, in samples of the probe.
+        Largest difference between a pulse and the relation, in samples of the probe.
     n_pulses, n_missing
-        Pulses in common, and those between them that one of the two lacks.
+        Pulses in common, and pulses between them that either clock lacks.
     regular
-        Whether the pulses are so regular that the relation could be smoothed.
+        Whether the relation could be smoothed because the pulses are regular.
     """
 
     points: Floats
@@ -71,7 +71,7 @@ class ProbeClock:
         return "PASS" if self.regular and not self.n_missing else "WARNING"
 
     def main(self, times: Floats) -> Floats:
-        """Return what the main clock reads at times of the probe's (s)."""
+        """Return the main clock at times of the probe's (s)."""
         return interpolate(times, self.points[:, 0], self.points[:, 1])
 
     def files(self, stem: str, rate: float) -> dict[str, Floats]:
@@ -80,7 +80,7 @@ class ProbeClock:
         Parameters
         ----------
         stem : str
-            Of the recording, as ``_spikeglx_ephysData_g0_t0.imec0``.
+            Name of the recording, as ``_spikeglx_ephysData_g0_t0.imec0``.
         rate : float
             Samples of the probe a second.
         """
@@ -94,14 +94,14 @@ def align_probe(probe: Fronts, main: Fronts, rate: float) -> ProbeClock:
     Parameters
     ----------
     probe, main : Fronts
-        The pulses that go to both.
+        The pulses sent to both.
     rate : float
         Samples of the probe a second.
 
     Raises
     ------
     SyncFailed
-        One of them has none, or the numbers differ by more than a tenth.
+        Either has none, or the numbers differ by more than a tenth.
     """
     n_probe, n_main = probe.times.size, main.times.size
     if min(n_probe, n_main) < 4 or abs(n_probe - n_main) > MISSING * n_probe:
@@ -128,10 +128,10 @@ def align_probe(probe: Fronts, main: Fronts, rate: float) -> ProbeClock:
 
 
 def _in_common(probe: Fronts, main: Fronts) -> tuple[Floats, Floats]:
-    """Return the times of the pulses that both have.
+    """Return the times of the pulses that both clocks have.
 
-    Where one lacks some, each pulse goes with the other's nearest of its sense: both recordings
-    begin at one time, and drift apart by less than half a pulse.
+    If one lacks some, each of its pulses is paired with the other's nearest of the same sense:
+    both recordings begin together, and drift apart by less than half a pulse.
     """
     if np.array_equal(probe.polarities, main.polarities):
         return probe.times, main.times
@@ -149,7 +149,7 @@ def _in_common(probe: Fronts, main: Fronts) -> tuple[Floats, Floats]:
 
 
 def _within(times: Floats, common: Floats) -> int:
-    """Return how many pulses there are from the first to the last that both have."""
+    """Return the number of pulses from the first to the last that both have."""
     return int(np.sum((times >= common[0]) & (times <= common[-1])))
 
 
@@ -160,7 +160,7 @@ def _regular(probe: Fronts) -> bool:
 
 
 def _smooth(times: Floats, theirs: Floats, line: Floats) -> Floats:
-    """Return points of the relation: the line, and what departs from it slowly."""
+    """Return points of the relation: the line plus the slow departure from it."""
     evenly = np.arange(theirs[0], theirs[-1], 1 / RATE)
     departs = np.interp(evenly, theirs, theirs - np.polyval(line, times))
     size = int(2 ** np.ceil(np.log2(departs.size + RATE * PADDING))) - departs.size

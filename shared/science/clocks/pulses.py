@@ -20,16 +20,16 @@ Read = Callable[[int, int, npt.NDArray[np.int64]], npt.NDArray[np.generic]]
 """Reads samples from, to, of some columns; shape (samples, columns)."""
 
 WINDOW = 100.0
-"""Seconds in which the floor of an analog line is one."""
+"""Length of the windows in which an analog line has one floor (s)."""
 
 PIECE = 1 << 17
 """Samples read at once."""
 
 FLOOR, HIGH = 10, 1.2
-"""Percentile of an analog line that is its floor, and volts above it from which on it is high."""
+"""Percentile of an analog line that is its floor, and volts above it that count as high."""
 
 DIGITAL = 16
-"""Lines of a digital word; analog lines are numbered after them."""
+"""Lines of a digital word; the numbers of analog lines follow them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Pulses:
         return Pulses(self.times[inside], self.channels[inside], self.polarities[inside])
 
     def files(self, part: str = "") -> dict[str, Floats]:
-        """Return the arrays by the name of their file; of a probe, its name is part of that."""
+        """Return the arrays by the name of their file, which includes a probe's name."""
         extra = f".{part}" if part else ""
         return {
             f"_spikeglx_sync.{name}{extra}.npy": getattr(self, name)
@@ -78,7 +78,7 @@ class Fronts:
 
     @property
     def rises(self) -> Floats:
-        """When the line rose."""
+        """Times at which the line rose."""
         return self.times[self.polarities == 1]
 
     def between(self, start: float, end: float) -> Fronts:
@@ -87,9 +87,9 @@ class Fronts:
         return Fronts(self.times[inside], self.polarities[inside])
 
     def intervals(self) -> Floats:
-        """Return when the line was high: shape (pulses, 2), s; NaN where it did not fall again.
+        """Return the intervals in which the line was high: shape (pulses, 2), s.
 
-        A fall before the first rise is left out.
+        NaN is the end of an interval without a fall. A fall before the first rise is left out.
         """
         times = self.times[1:] if self.polarities.size and self.polarities[0] < 0 else self.times
         if times.size % 2:
@@ -114,17 +114,17 @@ def extract_pulses(read: Read, n_samples: int, rate: float, columns: SyncColumns
     rate : float
         Samples a second.
     columns : SyncColumns
-        Which of its columns are lines.
+        The columns of the lines.
     """
     wanted = np.array([columns.word, *columns.analog], np.int64)
-    found = [
+    changes = [
         (at + first, channel, rises)
         for first, samples in _windows(read, n_samples, int(WINDOW * rate), wanted)
         for at, channel, rises in _changes(samples, columns.volts)
     ]
-    if not found:
+    if not changes:
         return Pulses(np.empty(0), np.empty(0), np.empty(0))
-    at, channel, rises = (np.concatenate(part) for part in zip(*found, strict=True))
+    at, channel, rises = (np.concatenate(part) for part in zip(*changes, strict=True))
     order = np.lexsort((channel, at))
     return Pulses(
         at[order] / rate, channel[order].astype(float), np.where(rises[order], 1.0, -1.0)
@@ -151,7 +151,7 @@ def _windows(
 def _changes(
     samples: npt.NDArray[np.int16], volts: float
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
-    """Yield sample, channel and whether it rose, of the changes in one window, line by line."""
+    """Yield sample, channel and rise (or fall) of the changes in one window, line by line."""
     word = samples[:, 0].view(np.uint16)
     at = np.flatnonzero(word[1:] != word[:-1]) + 1
     changed = word[at] ^ word[at - 1]
@@ -169,6 +169,6 @@ def _changes(
 
 
 def counts(pulses: Pulses, wiring: Mapping[str, int]) -> dict[str, int]:
-    """Return how often each wired line rose."""
+    """Return the number of rises of each wired line."""
     rising = pulses.channels[pulses.polarities == 1]
     return {name: int(np.sum(rising == channel)) for name, channel in wiring.items()}

@@ -1,7 +1,7 @@
-"""Where in a recording each protocol of a session ran.
+"""The periods of a session's protocols in a recording.
 
 A rig (iblrig 8) begins every protocol with a spacer: fifteen pulses of the state machine whose
-distances grow and shrink again (iblutil 1.20.0, ``Spacer``).
+intervals grow and shrink again (iblutil 1.20.0, ``Spacer``).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ WIDTH = 0.05
 
 _GAPS = np.linspace(0.02, 0.4, 8)
 RISES = np.cumsum(np.concatenate([_GAPS, _GAPS[-2::-1]]) + WIDTH)
-"""When the pulses of a spacer rise, from its beginning (s)."""
+"""Rise times of a spacer's pulses, from its beginning (s)."""
 
 LENGTH = float(RISES[-1]) + 10 * WIDTH
 """Length of a spacer with its silence (s)."""
 
 EXACT = 0.003
-"""A pulse of a spacer comes at its time within so much (s)."""
+"""Tolerance of the time of a spacer's pulse (s)."""
 
 
 def find_spacers(fronts: Fronts) -> Floats:
-    """Return when spacers begin, by the pulses of the state machine; s."""
+    """Return the start times of spacers, by the pulses of the state machine; s."""
     rises = fronts.rises
     if rises.size < RISES.size:
         return np.empty(0)
@@ -35,20 +35,20 @@ def find_spacers(fronts: Fronts) -> Floats:
 
 
 def protocol_period(fronts: Fronts, number: int) -> tuple[float, float] | None:
-    """Return from when until when a protocol ran.
+    """Return the start and end of a protocol.
 
     Parameters
     ----------
     fronts : Fronts
-        Of the state machine.
+        Pulses of the state machine.
     number : int
-        Which protocol of the session, from 0. A spacer that no pulse follows is not counted: the
-        protocol was started, and stopped at once.
+        Number of the protocol in the session, from 0. A spacer without later pulses does not
+        count: the protocol was started and stopped at once.
 
     Returns
     -------
     tuple of float or None
-        From the spacer's end to the next spacer, s; None where there is no such spacer.
+        From the spacer's end to the next spacer, s; None if there is no such spacer.
     """
     begins = find_spacers(fronts)
     ends = np.append(begins, np.inf)[1:]

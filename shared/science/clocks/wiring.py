@@ -1,6 +1,6 @@
-"""Which device is wired to which line of a recording.
+"""The lines of a recording to which devices are wired.
 
-A rig writes it in a JSON file beside the recording (``….wiring.json``); what is not told there is
+A rig writes them in a JSON file beside the recording (``….wiring.json``); its missing entries are
 as on every rig of the IBL (ibllib 4.1.0, ``CHMAPS``; pins of ibl-neuropixel, ``SYNC_PIN_OUT``).
 """
 
@@ -47,14 +47,14 @@ def read_wiring(folder: Path, default: Mapping[str, int]) -> dict[str, int]:
     Parameters
     ----------
     folder : path
-        Of the recording.
+        Folder of the recording.
     default : mapping
-        What is so where no file says otherwise: `BOARD` or `PROBE`.
+        The wiring without a file: `BOARD` or `PROBE`.
 
     Raises
     ------
     RawFileInvalid
-        A wiring file is no such thing; the message says what is wrong.
+        A wiring file is not valid; the message says what is wrong.
     """
     path = next(iter(sorted(folder.glob("*.wiring*.json"))), None)
     if path is None:
@@ -77,19 +77,19 @@ def _lines(said: Mapping[str, Any]) -> dict[str, int]:
     analog = said.get("SYNC_WIRING_ANALOG") or {}
     if not (isinstance(digital, dict) and isinstance(analog, dict)):
         raise ValueError("SYNC_WIRING_DIGITAL and SYNC_WIRING_ANALOG must be objects")
-    found: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for pin, device in digital.items():
         line = _digital(str(pin))
         if device is not None and line is not None:
-            found[str(device)] = line
+            lines[str(device)] = line
     for pin, device in analog.items():
         if device is not None:
-            found[str(device)] = DIGITAL + _number(r"AI(\d{1,2})", str(pin))
-    return found
+            lines[str(device)] = DIGITAL + _number(r"AI(\d{1,2})", str(pin))
+    return lines
 
 
 def _digital(pin: str) -> int | None:
-    """Return the bit of a pin, as ``P0.3`` or ``pin16``; None of one that carries nothing."""
+    """Return the bit of a pin, as ``P0.3`` or ``pin16``; None for a pin without a signal."""
     if pin.startswith("pin"):
         return _PINS_3A.get(pin)
     line = _number(r"P\d\.(\d{1,2})", pin)
@@ -99,7 +99,7 @@ def _digital(pin: str) -> int | None:
 
 
 def _number(pattern: str, pin: str) -> int:
-    found = re.fullmatch(pattern, pin)
-    if not found:
+    match = re.fullmatch(pattern, pin)
+    if not match:
         raise ValueError(f"{pin!r} is no pin")
-    return int(found[1])
+    return int(match[1])

@@ -1,8 +1,8 @@
-"""What foretells how long a mouse takes to train: Fig. 2 of the data architecture paper, and more.
+"""Predictors of a mouse's training time: Fig. 2 of the data architecture paper, and more.
 
 :func:`analyse` repeats the paper's analysis step by step (quartiles of training time, random
 forest, tenfold cross-validation, shuffled labels, permutation importance, performance change
-alone) and puts beside it what the paper lacks: fixed seeds, repeated cross-validation with
+alone) and adds what the paper lacks: fixed seeds, repeated cross-validation with
 intervals, importance on held-out folds, leave-one-lab-out, other models, calibrated
 probabilities.
 """
@@ -61,15 +61,15 @@ def analyse(
     Parameters
     ----------
     features : DataFrame
-        As :mod:`shared.science.cohort.features` makes it.
+        Table of :mod:`shared.science.cohort.features`.
     seed : int
-        Of everything drawn; the paper's forest and folds use 0.
+        Seed of every random draw; the paper's forest and folds use 0.
     n_shuffles : int
         Label permutations.
     n_repeats : int
-        Of the repeated cross-validation; comparisons of models use a quarter of them.
+        Number of repeated cross-validations; comparisons of models use a quarter of them.
     n_permutations : int
-        Of each feature for its importance.
+        Permutations of each feature for its importance.
     n_jobs : int
         Processes.
     synthetic : bool
@@ -150,7 +150,7 @@ def _describe(features: pd.DataFrame, mice: Cohort) -> dict[str, Any]:
     time = mice.table["training_time"].to_numpy(float)
     width = (time.max() - time.min()) / 9 or 1.0
     counts, edges = np.histogram(time, bins=9, range=(time.min(), time.min() + 9 * width))
-    reasons = sorted(one["why"] for one in mice.dropped)
+    reasons = sorted(mouse["why"] for mouse in mice.dropped)
     return {
         "n_mice": len(features),
         "n_used": len(mice.table),

@@ -1,4 +1,4 @@
-"""What was found beside what the paper prints, in words and rows."""
+"""The results beside those of the paper, in words and rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAPER: dict[str, Any] = {
     ],
     "importance": {"perf_delta1": [0.043, 0.078, 0.095], "age_start": [0.0, 0.009, 0.009]},
 }
-"""What the paper and its notebook print."""
+"""Results in the paper and its notebook."""
 
 
 def statement(result: Mapping[str, Any]) -> str:
@@ -52,11 +52,13 @@ def statement(result: Mapping[str, Any]) -> str:
 
 
 def rows_beside_the_paper(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what the paper prints and what was found, one row a quantity."""
+    """Return the paper's results and ours, one row per quantity."""
     found, time = result["cohort"], result["cohort"]["training_time"]
     change, repeated = result["performance_change_only"], result["repeated"]
-    top = [one["feature"] for one in result["importance"][:3]]
-    age = next((one for one in result["importance"] if one["feature"] == "age_start"), None)
+    top = [feature["feature"] for feature in result["importance"][:3]]
+    age = next(
+        (feature for feature in result["importance"] if feature["feature"] == "age_start"), None
+    )
 
     def interval(spread: Mapping[str, Any] | None) -> str:
         if spread is None:
@@ -111,21 +113,21 @@ def rows_beside_the_paper(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def caveats(result: Mapping[str, Any]) -> list[str]:
-    """Return in words what keeps the two from being compared digit by digit."""
-    found = result["cohort"]
+    """Return the reasons why the two cannot be compared digit by digit."""
+    facts = result["cohort"]
     error = result["repeated"]["sampling_error"]
     lines = [
-        f"With {found['n_used']} mice the sampling error of an F1 is ±{error:.3f}: differences "
+        f"With {facts['n_used']} mice the sampling error of an F1 is ±{error:.3f}: differences "
         "of a few hundredths from the paper mean nothing.",
         "The paper's shuffles and permutations were not seeded and its notebook's earlier "
         "versions print 0.49–0.53 for 105–108 mice; the last one, quoted here, 0.466 for 116.",
         "Importance as the paper measures it is the drop on the very mice the forest learned "
         "from; that on held-out mice is the fairer number.",
     ]
-    if found["features_missing"]:
+    if facts["features_missing"]:
         lines.insert(
             0,
-            f"Features of the set that this cohort lacks: {', '.join(found['features_missing'])}. "
+            f"Features of the set that this cohort lacks: {', '.join(facts['features_missing'])}. "
             "The full set here is the rest.",
         )
     if result["synthetic"]:

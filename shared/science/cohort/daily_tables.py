@@ -37,7 +37,7 @@ def daily_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame
 
 
 def from_daily_tables(folder: Path) -> pd.DataFrame:
-    """Compute what can be computed from the published daily tables of a cohort.
+    """Compute the features that the published daily tables of a cohort allow.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def from_daily_tables(folder: Path) -> pd.DataFrame:
         If a table is missing or lacks a column.
     """
     learning, weights, water = daily_tables(folder)
-    # A mouse may lack one of the tables' rows; the features say so by NaN.
+    # A mouse may lack rows of one of the tables; its features are NaN then.
     weights_of = dict(iter(weights.groupby("subject_uuid")))
     water_of = dict(iter(water.groupby("subject_uuid")))
     rows = [

@@ -1,4 +1,4 @@
-"""The twenty features of the first five training days that may foretell how long training takes.
+"""The twenty features of the first five training days that may predict the training time.
 
 The named set `fig2-2023` follows the code behind Fig. 2 of the data architecture paper (Nature
 Methods 2023); :data:`NOTES` says where that code differs from the paper's text. Two sources:
@@ -32,7 +32,7 @@ from shared.science.status.stages import RANK, Variant
 FEATURE_SET = "fig2-2023"
 
 DAYS = 5
-"""Training days the features look at."""
+"""Training days for the features."""
 
 FEATURES: dict[str, str] = {
     "age_start": "age on the first training day (days)",
@@ -56,7 +56,7 @@ FEATURES: dict[str, str] = {
     "weight_loss": "weight on day 1 / reference weight of the water restriction",
     "weight_start": "weight on day 1 (g)",
 }
-"""Name and definition of each feature, alphabetical as the classifier gets them."""
+"""Name and definition of each feature, in alphabetical order for the classifier."""
 
 LABELS: dict[str, str] = {
     "age_start": "age at start",
@@ -80,7 +80,7 @@ LABELS: dict[str, str] = {
     "weight_loss": "weight loss",
     "weight_start": "weight at start",
 }
-"""Name of each feature as people read it."""
+"""Name of each feature for readers."""
 
 NOTES = (
     "Performance is that on easy trials (contrast ≥ 50 %), not on all; in the first days only "
@@ -99,7 +99,7 @@ NOTES = (
     "Weekend water by this definition agrees with the rows that the paper's notebook prints in "
     "6 of 10 mice; where the others come from is not known.",
 )
-"""Where the code behind the figure differs from, or sharpens, the text of the paper."""
+"""Differences of the code behind the figure from the text of the paper, and details."""
 
 FOOD = {
     "cortexlab": 18.0,
@@ -113,11 +113,11 @@ FOOD = {
     "danlab": 20.0,
     "steinmetzlab": 20.0,
 }
-"""Protein in the food of each laboratory (%); others 20."""
+"""Protein in the food of each laboratory (%); 20 in all others."""
 
 _INVERTED_LIGHT = frozenset({"wittenlab", "churchlandlab", "angelakilab"})
 _SWC_LABS = frozenset({"hoferlab", "mrsicflogellab"})
-# SWC mice were put on either cycle; numbers of those on the normal one, of the 61 on record.
+# SWC mice lived in either cycle; numbers of those in the normal one, of the 61 on record.
 _SWC_NORMAL_LIGHT = frozenset([*range(37, 44), *range(47, 50), *range(53, 56), *range(59, 62)])
 _SWC_RECORDED = 61
 
@@ -173,7 +173,7 @@ class CohortSubject:
     waters : sequence of (date, type)
         Name of the water given.
     light, food : float, optional
-        Where known for the mouse; else by lab.
+        If known for the mouse; else by lab.
     id : str, optional
         Identifier; the name if empty.
     """
@@ -226,7 +226,7 @@ def from_sessions(
     variant : {'datajoint', 'brainbox', 'paper'}
         Rules of the training status; those behind the figure are DataJoint's.
     seed : int
-        Of the psychometric fits.
+        Seed of the psychometric fits.
     progress : callable, optional
         Called with each subject's name when it is done.
 
@@ -294,7 +294,7 @@ def subject_features(
 
 
 def any_citric(water_types: Iterable[str]) -> float:
-    """Return 1 if any is citric-acid water, 0 if none is, NaN if nothing is on record."""
+    """Return 1 if any is citric-acid water, 0 if none is, NaN without records."""
     named = [is_citric(kind) for kind in water_types]
     return float(any(named)) if named else float("nan")
 

@@ -17,15 +17,17 @@ def importance_of(mice: Cohort, seed: int, n: int) -> list[dict[str, Any]]:
     """Return the drop of training-set F1 on permuting each feature, as the paper does."""
     x, y = mice.x(), mice.quartile
     model = forest(seed).fit(x, y)
-    found = permutation_importance(model, x, y, scoring="f1_micro", n_repeats=n, random_state=seed)
-    return _ranked(mice.features, found.importances)
+    importance = permutation_importance(
+        model, x, y, scoring="f1_micro", n_repeats=n, random_state=seed
+    )
+    return _ranked(mice.features, importance.importances)
 
 
 def _drops(model: Any, x: Floats, y: Labels, rng: np.random.Generator, n: int) -> Floats:
     """Return the drop of F1 per feature and permutation, shape (n_features, n).
 
-    All permuted copies go through the model at once: for the few mice of a fold that is what
-    makes it quick.
+    All permuted copies go through the model at once, which is fast for the few mice of a
+    fold.
     """
     right = np.mean(probabilities_of(model, x).argmax(axis=1) == y)
     permuted = np.repeat(x[None], x.shape[1] * n, axis=0)

@@ -1,4 +1,4 @@
-"""Quartiles of training time, and the forest that is to foretell them."""
+"""Quartiles of training time, and the forest that predicts them."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Cohort:
         Complete rows only: `id`, `subject`, `lab`, `training_time` and the features used.
     features : tuple of str
         Used, alphabetical.
-    missing : tuple of str
+    The features used, alphabetical.
         Features of the set that no mouse has.
     edges : array of float, shape (3,)
         Upper edges (days) of the first three quartiles.
     quartile : array of int, shape (n_mice,)
         0 (fastest) to 3.
     dropped : list of dict
-        `subject`, `lab` and `why` of the mice left out.
+        `subject`, `lab` and `why` for each mouse left out.
     """
 
     table: pd.DataFrame
@@ -61,12 +61,12 @@ class Cohort:
 
 
 def make_cohort(features: pd.DataFrame) -> Cohort:
-    """Keep the mice with a training time and all features that anyone has; form quartiles.
+    """Keep the mice with a training time and all features that any mouse has; form quartiles.
 
     Parameters
     ----------
     features : DataFrame
-        As :mod:`shared.science.cohort.features` makes it.
+        Table of :mod:`shared.science.cohort.features`.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def folds(n: int, seed: int) -> list[tuple[Labels, Labels]]:
 
 
 def probabilities_of(model: Any, x: Floats) -> Floats:
-    """Return the probabilities of all four quartiles, also of those the model never saw."""
+    """Return the probabilities of all four quartiles, including those the model never saw."""
     p = np.zeros((len(x), len(QUARTILES)))
     p[:, model.classes_] = model.predict_proba(x)
     return p
@@ -141,7 +141,7 @@ def cross_validate(model: Any, x: Floats, y: Labels, seed: int) -> Floats:
 
 def f1(y: Labels, p: Floats) -> float:
     """Return the micro-averaged F1 score."""
-    # Micro-averaged over single-label classes: the fraction right.
+    # Micro-averaged over single-label classes, F1 is the fraction right.
     return float(f1_score(y, p.argmax(axis=1), average="micro"))
 
 
@@ -152,7 +152,7 @@ def cross_validated_f1(model: Any, x: Floats, y: Labels, seed: int) -> float:
 
 def log_loss(p: Floats, y: Labels) -> float:
     """Return the mean negative log-probability of the true quartile (nats)."""
-    # A forest says 0 where none of its trees voted; one vote in a thousand instead.
+    # A forest gives 0 if none of its trees voted; use one vote in a thousand instead.
     p = np.maximum(p, 1e-3)
     p = p / p.sum(axis=1, keepdims=True)
     return float(-np.log(p[np.arange(len(y)), y]).mean())
@@ -164,16 +164,16 @@ def frequencies(y: Labels) -> Floats:
 
 
 def shrunk(p: Floats, weight: float, y: Labels) -> Floats:
-    """Return probabilities drawn towards the frequencies; `weight` 1 leaves them."""
+    """Return probabilities shrunk towards the frequencies; `weight` 1 leaves them unchanged."""
     return weight * p + (1 - weight) * frequencies(y)
 
 
 def best_weight(held_out: Floats, y: Labels) -> float:
-    """Return the weight at which held-out probabilities lose least."""
-    found = minimize_scalar(
+    """Return the weight with the least log loss of held-out probabilities."""
+    minimum = minimize_scalar(
         lambda w: log_loss(shrunk(held_out, w, y), y), bounds=(0, 1), method="bounded"
     )
-    return float(found.x)
+    return float(minimum.x)
 
 
 def _why(lacks: Mapping[Any, bool]) -> str:

@@ -1,4 +1,4 @@
-"""How likely each quartile of training time is for a mouse in training."""
+"""The probabilities of the quartiles of training time for a mouse in training."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from shared.science.cohort.model import (
 
 @dataclass(frozen=True)
 class Predictor:
-    """Says how likely a mouse in training ends in each quartile of training time.
+    """Predicts the quartile of training time of mice in training.
 
-    A forest as in the paper, its probabilities shrunk towards the quartiles' frequencies by the
-    weight that fits held-out mice best.
+    A forest as in the paper; its probabilities are shrunk towards the quartiles' frequencies by
+    the weight that fits held-out mice best.
 
     Attributes
     ----------
     mice : Cohort
-        Those learned from.
+        The mice of the training set.
     weight : float
-        Of the forest, against the frequencies: 0 knows nothing, 1 trusts the forest.
+        Weight of the forest against the frequencies: 0 ignores it, 1 trusts it fully.
     seed : int
     """
 
@@ -63,8 +63,8 @@ class Predictor:
         Parameters
         ----------
         features : DataFrame
-            As :mod:`shared.science.cohort.features` makes it. Features a mouse lacks are left
-            out of its forest and named.
+            Table of :mod:`shared.science.cohort.features`. The forest of a mouse leaves out its
+            missing features, and the result names them.
 
         Returns
         -------

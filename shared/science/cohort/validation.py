@@ -1,4 +1,4 @@
-"""How far the prediction holds: shuffled labels, repeats, other laboratories, other models."""
+"""Validation of the prediction: shuffled labels, repeats, other laboratories, other models."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class Ordinal:
-    """Proportional-odds logistic regression, the quartiles taken as an order.
+    """Proportional-odds logistic regression on the order of the quartiles.
 
     P(y ≤ k) = logistic(threshold_k − x·slope), x standardised, slopes with a ridge penalty.
     """
@@ -60,8 +60,8 @@ class Ordinal:
             likelihood = np.log(np.maximum(p[np.arange(len(index)), index], 1e-12)).sum()
             return float(-likelihood + self.penalty / 2 * np.sum(theta[n_cuts:] ** 2))
 
-        found = minimize(cost, start, method="L-BFGS-B").x
-        self._thresholds, self._slopes = self._unpack(found, n_cuts)
+        optimum = minimize(cost, start, method="L-BFGS-B").x
+        self._thresholds, self._slopes = self._unpack(optimum, n_cuts)
         return self
 
     def predict_proba(self, x: Floats) -> Floats:
@@ -80,7 +80,7 @@ class Ordinal:
 
 
 class Runner:
-    """Runs many alike calls on some processes and tells how far they are."""
+    """Runs many similar calls on some processes and reports their progress."""
 
     def __init__(self, n_jobs: int, progress: Progress) -> None:
         self._n_jobs, self._progress = n_jobs, progress
@@ -89,8 +89,8 @@ class Runner:
         """Return function(*call) of every call, in order."""
         self._progress(step, 0, len(calls))
         done: list[Any] = []
-        for one in self._results(function, calls):
-            done.append(one)
+        for result in self._results(function, calls):
+            done.append(result)
             self._progress(step, len(done), len(calls))
         return done
 
@@ -151,7 +151,7 @@ def repeated_validation(
                 [(forest(s), change, y, s) for s in seeds],
             )
         )
-    # Folds share mice, so their spread is not the whole error; n mice right or wrong is.
+    # Folds share mice, so their spread is not the whole error: this is that of n mice.
     p = out["full"]["mean"]
     out["sampling_error"] = float(np.sqrt(p * (1 - p) / len(y)))
     return out
@@ -163,23 +163,26 @@ def _one_lab_out(x: Floats, y: Labels, out: NDArray[np.bool_], seed: int) -> lis
 
 
 def leave_one_lab_out(run: Runner, mice: Cohort, seed: int) -> dict[str, Any]:
-    """Return how well each laboratory's mice are foretold from the others'."""
+    """Return how well each laboratory's mice are predicted from the others'."""
     lab = mice.table["lab"].to_numpy()
     labs = sorted(set(lab))
     x, y = mice.x(), mice.quartile
     if len(labs) < 2:
         return {"f1": None, "labs": []}
     guesses = run.all(
-        "leave one lab out", _one_lab_out, [(x, y, lab == one, seed) for one in labs]
+        "leave one lab out",
+        _one_lab_out,
+        [(x, y, lab == held_out_lab, seed) for held_out_lab in labs],
     )
     right = {
-        one: np.array(guess) == y[lab == one] for one, guess in zip(labs, guesses, strict=True)
+        held_out_lab: np.array(guess) == y[lab == held_out_lab]
+        for held_out_lab, guess in zip(labs, guesses, strict=True)
     }
     return {
         "f1": float(np.concatenate(list(right.values())).mean()),
         "labs": [
-            {"lab": one, "n": int(found.size), "f1": float(found.mean())}
-            for one, found in right.items()
+            {"lab": held_out_lab, "n": int(found.size), "f1": float(found.mean())}
+            for held_out_lab, found in right.items()
         ],
     }
 
@@ -214,7 +217,7 @@ def compare_models(run: Runner, x: Floats, y: Labels, seed: int, n: int) -> list
 
 
 def calibration_of(held_out: Floats, y: Labels, seed: int) -> dict[str, Any]:
-    """Return how good the shrunk probabilities are, the weight of each fold from the others."""
+    """Return the quality of the shrunk probabilities, with each fold's weight from the others."""
     p = np.zeros_like(held_out)
     for train, test in folds(len(y), seed):
         p[test] = shrunk(held_out[test], best_weight(held_out[train], y[train]), y[train])

@@ -1,7 +1,7 @@
-"""Genotypes: what tests and rules say of an animal, and what its parents foretell.
+"""Genotypes: from tests and rules for an animal, and from its parents for their pups.
 
-An allele is at one place of a chromosome, of which an animal has two copies. A zygosity says how
-many of them carry it: none, one, both, or *present* where a test cannot tell one from two.
+An allele has a place on a chromosome, of which an animal has two copies. A zygosity says how many
+of them carry it: none, one, both, or *present* if a test cannot tell one from two.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Zygosity(IntEnum):
 
     @property
     def copies(self) -> tuple[int, ...]:
-        """Numbers of copies that the zygosity leaves open."""
+        """Numbers of copies that the zygosity allows."""
         return ((0,), (1,), (2,), (1, 2))[self]
 
 
@@ -34,15 +34,15 @@ class ZygosityRule:
     Attributes
     ----------
     id
-        Which rule, so that a zygosity can name it.
+        Identifies the rule, so that a zygosity can name it.
     allele
-        Whose zygosity it gives.
+        The allele whose zygosity the rule gives.
     sequence0, result0
         First test, and the result it must have (True: the sequence is present).
     sequence1, result1
         Second test; None where one suffices.
     zygosity
-        What follows.
+        The resulting zygosity.
     """
 
     id: str
@@ -56,7 +56,7 @@ class ZygosityRule:
     def matches(self, results: Mapping[str, bool]) -> bool:
         """Return whether both tests were done and have the rule's results.
 
-        Alyx applies a rule of two tests where only the first was done. Here the animal's zygosity
+        Alyx applies a rule of two tests when only the first was done. Here the animal's zygosity
         stays unknown until the second one is done: a guess is not a genotype.
         """
         if results.get(self.sequence0) != self.result0:
@@ -66,16 +66,16 @@ class ZygosityRule:
 
 @dataclass(frozen=True)
 class GenotypeFinding:
-    """What the rules say of one allele of an animal.
+    """The result of the rules for one allele of an animal.
 
     Attributes
     ----------
     allele
-        Which allele.
+        The allele.
     zygosity
-        None where the rules cannot tell.
+        None if the rules cannot decide.
     rule
-        Id of the rule that matched.
+        Id of the matching rule.
     missing
         Tests without which no rule can match.
     """
@@ -89,14 +89,14 @@ class GenotypeFinding:
 def from_tests(
     results: Mapping[str, bool], rules: Sequence[ZygosityRule]
 ) -> list[GenotypeFinding]:
-    """Return what a line's rules say of an animal, for each allele that has rules.
+    """Return the result of a line's rules for an animal, for each allele that has rules.
 
     Parameters
     ----------
     results
         Sequence to whether it is present.
     rules
-        The line's rules in their order; of those that match, the first one counts.
+        The line's rules in order; the first one that matches counts.
     """
     findings = []
     for allele in dict.fromkeys(rule.allele for rule in rules):
@@ -120,20 +120,20 @@ Chances = dict[Zygosity, Fraction]
 
 
 def offspring(mother: Zygosity, father: Zygosity, *, x_linked: bool = False) -> Chances | None:
-    """Return how the pups of a pair are distributed, by Mendel's law.
+    """Return the zygosities of a pair's pups with their probabilities, by Mendel's law.
 
     Parameters
     ----------
     mother, father
         Zygosities of the parents.
     x_linked
-        Whether the allele is on the X chromosome, of which a father has one; then this is the
-        distribution among daughters (see `sons` for the others).
+        Whether the allele is on the X chromosome, of which a father has one; then the result
+        is for daughters (see `sons` for the others).
 
     Returns
     -------
     dict or None
-        Only outcomes that can be; None where *present* leaves a parent's copies open.
+        Only possible outcomes; None where *present* leaves a parent's copies open.
     """
     if len(mother.copies) > 1 or (len(father.copies) > 1 and not x_linked):
         return None
@@ -149,7 +149,7 @@ def offspring(mother: Zygosity, father: Zygosity, *, x_linked: bool = False) -> 
 
 
 def sons(mother: Zygosity) -> Chances | None:
-    """Return how sons are distributed for an allele on the X chromosome.
+    """Return the zygosities of sons for an allele on the X chromosome.
 
     They have one copy, their mother's: absent or present.
     """
@@ -161,10 +161,10 @@ def sons(mother: Zygosity) -> Chances | None:
 
 
 def from_parents(mother: Zygosity | None, father: Zygosity | None) -> Zygosity | None:
-    """Return the zygosity that every pup of a pair must have; None where pups may differ.
+    """Return the zygosity that all pups of a pair must have; None if pups may differ.
 
-    A parent of unknown zygosity may have any. *Present* is said where every pup has one copy or
-    two.
+    A parent of unknown zygosity may have any. The result is *present* if every pup has one copy
+    or two.
     """
     possible: set[int] = set()
     for theirs, his in product(_copies(mother), _copies(father)):
@@ -180,5 +180,5 @@ def _copies(parent: Zygosity | None) -> tuple[int, ...]:
 
 
 def _gifts(copies: int) -> tuple[int, ...]:
-    """Return how many copies a parent with so many may pass on."""
+    """Return the numbers of copies that a parent with so many may pass on."""
     return ((0,), (0, 1), (1,))[copies]

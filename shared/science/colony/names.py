@@ -12,7 +12,7 @@ PATTERNS: dict[Kind, str] = {
     "litter": "{line}_L_{number:03d}",
     "breeding-pair": "{line}_BP_{number:03d}",
 }
-"""How Alyx names what belongs to a line."""
+"""Alyx's formats for the names of a line's animals, litters and pairs."""
 
 AUTOMATIC = ("", "-")
 """Names that ask for an automatic one (Alyx's forms start with a hyphen)."""
@@ -31,11 +31,11 @@ def next_name(
     Parameters
     ----------
     kind
-        What is named.
+        The kind of thing to name.
     line_nickname
         Short name of the line.
     counter
-        How many names of this kind the line has given so far.
+        Number of names of this kind that the line has given so far.
     taken
         Names in use; they are skipped.
 
@@ -43,7 +43,7 @@ def next_name(
     -------
     name : str
     counter : int
-        To be stored with the line, so that a name of a deleted animal is not given again.
+        Stored with the line, so that the name of a deleted animal is not given again.
     """
     while True:
         counter += 1

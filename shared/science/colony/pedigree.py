@@ -9,7 +9,7 @@ from functools import cache
 
 @dataclass(frozen=True)
 class Parents:
-    """Who an animal descends from; None where that is not known."""
+    """The parents of an animal; None for an unknown one."""
 
     mother: str | None = None
     father: str | None = None
@@ -31,7 +31,7 @@ def ancestors(animal: str, pedigree: Pedigree) -> list[str]:
     CircularPedigree
         If the animal is among them.
     """
-    found: dict[str, None] = {}
+    nearest_first: dict[str, None] = {}
     level = [animal]
     while level:
         parents = [
@@ -45,9 +45,9 @@ def ancestors(animal: str, pedigree: Pedigree) -> list[str]:
         ]
         if animal in parents:
             raise CircularPedigree(f"{animal} is among its own ancestors; mend the litter's pair.")
-        level = [parent for parent in dict.fromkeys(parents) if parent not in found]
-        found |= dict.fromkeys(level)
-    return list(found)
+        level = [parent for parent in dict.fromkeys(parents) if parent not in nearest_first]
+        nearest_first |= dict.fromkeys(level)
+    return list(nearest_first)
 
 
 def inbreeding(mother: str, father: str, pedigree: Pedigree) -> float:
@@ -61,10 +61,10 @@ def inbreeding(mother: str, father: str, pedigree: Pedigree) -> float:
     CircularPedigree
         If an animal is among its own ancestors.
     """
-    known = {
+    animals = {
         each for animal in (mother, father) for each in (animal, *ancestors(animal, pedigree))
     }
-    depth = {each: len(ancestors(each, pedigree)) for each in known}
+    depth = {each: len(ancestors(each, pedigree)) for each in animals}
 
     @cache
     def kinship(one: str, other: str) -> float:
@@ -88,7 +88,7 @@ def inbreeding(mother: str, father: str, pedigree: Pedigree) -> float:
 
 @dataclass(frozen=True)
 class Family:
-    """Who an animal's parents are or, where two females were with a male, may be."""
+    """The certain or, if two females were with a male, possible parents of an animal."""
 
     father: str | None = None
     mothers: tuple[str, ...] = ()
@@ -96,21 +96,21 @@ class Family:
 
 @dataclass(frozen=True, order=True)
 class Generation:
-    """How far an animal is from the founders of its line, such as N4F2.
+    """The distance of an animal from the founders of its line, such as N4F2.
 
     Attributes
     ----------
     backcross
-        Crosses in a row with the inbred strain (N); the first one is N1.
+        Consecutive crosses with the inbred strain (N); the first one is N1.
     filial
-        Crosses within the line since the last of these (F).
+        Crosses within the line since the last backcross (F).
     """
 
     backcross: int = 0
     filial: int = 0
 
     def __str__(self) -> str:
-        """As colonies write it; empty for a founder."""
+        """Colony notation; empty for a founder."""
         parts = (("N", self.backcross), ("F", self.filial))
         return "".join(f"{letter}{count}" for letter, count in parts if count)
 
@@ -121,41 +121,41 @@ def generation(
     """Return the generation of an animal of a line, from its pedigree.
 
     A cross with the strain counts one backcross more than the other parent, and the filial count
-    begins anew. A cross within the line counts one filial generation more. Where parents, or
+    starts again. A cross within the line counts one filial generation more. If parents, or
     possible mothers, differ, the less advanced one counts.
 
     Parameters
     ----------
     animal
-        Of the line.
+        An animal of the line.
     families
-        Animal to its parents; those that are missing are founders, as are those of whom one
-        parent is not known.
+        Animal to its parents; missing animals are founders, and so are animals with an unknown
+        parent.
     strain
-        Animals of the inbred strain that the line is crossed back to.
+        Animals of the inbred strain used for backcrosses.
 
     Raises
     ------
     CircularPedigree
         If an animal is among its own ancestors.
     """
-    known: dict[str, Generation] = {}
+    generations: dict[str, Generation] = {}
     begun: set[str] = set()
     stack = [animal]
     while stack:
         each = stack[-1]
         family = families.get(each, Family())
         parents = [name for name in (family.father, *family.mothers) if name]
-        waiting = [name for name in parents if name not in known and name not in strain]
-        if each not in known and waiting:
+        waiting = [name for name in parents if name not in generations and name not in strain]
+        if each not in generations and waiting:
             if each in begun:
                 text = f"{each} is among its own ancestors; mend the litter's pair."
                 raise CircularPedigree(text)
             begun.add(each)
             stack += waiting
             continue
-        known[stack.pop()] = _of_family(family, known, strain)
-    return known[animal]
+        generations[stack.pop()] = _of_family(family, generations, strain)
+    return generations[animal]
 
 
 def _of_family(

@@ -1,4 +1,4 @@
-"""Breeding plans: which pairs give most pups of a wanted genotype, and how long it takes."""
+"""Breeding plans: the pairs that give most pups of a wanted genotype, and the time needed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ GESTATION_WEEKS = 3
 """Weeks from mating to birth (mouse: 19 to 21 days)."""
 
 LITTER_SIZE = 6
-"""Pups of a litter that reach weaning, where a lab's own count is not known."""
+"""Pups of a litter that reach weaning, if a lab's own count is unknown."""
 
 INTERVAL_WEEKS = 4
-"""Weeks from one litter of a pair to the next."""
+"""Weeks between litters of a pair."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Animal:
         ``M`` or ``F``.
     age_weeks
         Age, for the ranking: young pairs breed longer.
-    zygosities
+    Allele to zygosity; missing alleles are unknown.
         Allele to zygosity; alleles that are missing are not known.
     """
 
@@ -55,7 +55,7 @@ class RankedPair:
     inbreeding
         Coefficient of the pups.
     litters, weeks
-        How many litters, and weeks until the last one is born, for the wanted number of pups.
+        Number of litters for the wanted number of pups, and weeks until the last one is born.
     """
 
     mother: str
@@ -72,10 +72,9 @@ def share(
     wanted: Mapping[str, Zygosity],
     x_linked: Iterable[str] = (),
 ) -> Fraction | None:
-    """Return the share of a pair's pups of a genotype; None where a parent is not known enough.
+    """Return the share of a pair's pups with a genotype; None if a parent's is not known enough.
 
-    Alleles are taken as inherited independently of each other. A wanted *present* is met by one
-    copy or two.
+    Alleles are taken as inherited independently. One copy or two meet a wanted *present*.
     """
     on_x = set(x_linked)
     total = Fraction(1)
@@ -117,13 +116,13 @@ def ranked(
     Parameters
     ----------
     animals
-        Living animals that may be paired.
+        Living animals available for pairing.
     wanted
         Allele to zygosity.
     count
-        How many pups of it are needed.
+        Number of pups needed.
     pedigree
-        For the relatedness; without it all count as founders.
+        For the relatedness; without it all animals count as founders.
     litter_size
         Pups that reach weaning, per litter.
 
@@ -134,7 +133,7 @@ def ranked(
     """
     if count < 1:
         raise ValueError("Say how many animals are needed: at least one.")
-    found: list[tuple[tuple[Fraction, float, float], RankedPair]] = []
+    pairs: list[tuple[tuple[Fraction, float, float], RankedPair]] = []
     x_linked = tuple(x_linked)
     for mother in (each for each in animals if each.sex == "F"):
         for father in (each for each in animals if each.sex == "M"):
@@ -145,5 +144,5 @@ def ranked(
             litters = math.ceil(count / (float(fraction) * litter_size))
             weeks = GESTATION_WEEKS + (litters - 1) * INTERVAL_WEEKS
             pair = RankedPair(mother.name, father.name, fraction, related, litters, weeks)
-            found.append(((-fraction, related, mother.age_weeks + father.age_weeks), pair))
-    return [pair for _, pair in sorted(found, key=lambda each: each[0])]
+            pairs.append(((-fraction, related, mother.age_weeks + father.age_weeks), pair))
+    return [pair for _, pair in sorted(pairs, key=lambda each: each[0])]

@@ -70,7 +70,7 @@ def depth_raster(
     max_points: int = MAX_POINTS,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return the spikes of all depths in a stretch of time, of an example trial say.
+    """Return the spikes of all depths in a stretch of time, for example around a trial.
 
     Returns
     -------

@@ -22,7 +22,7 @@ SLIDING_RP_CONTAMINATION = 0.10
 SLIDING_RP_CONFIDENCE = 0.90
 NOISE_CUTOFF = 5.0
 MEDIAN_AMPLITUDE = 50e-6
-"""V; with the two before: the three single-unit criteria of the IBL spike-sorting paper."""
+"""V; with the two limits above: the single-unit criteria of the IBL spike-sorting paper."""
 _PRESENCE_WINDOW = 10.0
 _REFRACTORY = 1.5e-3
 
@@ -30,7 +30,7 @@ _REFRACTORY = 1.5e-3
 def autocorrelogram(
     times: ArrayLike, bin_width: float = 0.2e-3, window: float = 20e-3
 ) -> dict[str, Any]:
-    """Return how often a unit fires some time after itself.
+    """Return the rate at which a unit fires some time after its own spikes.
 
     Parameters
     ----------
@@ -56,18 +56,18 @@ def autocorrelogram(
 def sliding_rp_confidence(
     times: ArrayLike, duration: float, contamination: float = SLIDING_RP_CONTAMINATION
 ) -> float:
-    """Return how sure one can be that a unit is less contaminated than this.
+    """Return the confidence that a unit is less contaminated than this.
 
-    Tries every refractory period from 0.5 to 10 ms: were the unit contaminated at the limit, the
-    spikes of others would fall into the period at a known rate; the fewer do, the surer one is.
-    The surest period counts (Llobet et al. 2022, sliding refractory period).
+    Tries every refractory period from 0.5 to 10 ms. If the unit were contaminated at the limit,
+    spikes of others would fall into the period at a known rate: fewer of them mean more confidence.
+    The period with most confidence counts (Llobet et al. 2022, sliding refractory period).
 
     Parameters
     ----------
     times : array, shape (n_spikes,)
         Ascending, s.
     duration : float
-        Of the recording, s.
+        Duration of the recording, s.
     contamination : float
         Fraction of the firing rate.
 
@@ -88,26 +88,26 @@ def sliding_rp_confidence(
 
 
 def noise_cutoff(amplitudes: ArrayLike, n_bins: int = 100) -> tuple[float, bool]:
-    """Return how far the lowest amplitudes stick out, and whether the unit passes.
+    """Return how far the lowest amplitudes exceed the expected number; tell if the unit passes.
 
     A unit cut off by the detection threshold has many spikes in its lowest amplitude bin; a
-    whole one has about as few there as in the upper quarter of its distribution.
+    complete one has about as few there as in the upper quarter of its distribution.
 
     Parameters
     ----------
     amplitudes : array, shape (n_spikes,)
         Any unit.
     n_bins : int
-        Of the amplitude histogram.
+        Bins of the amplitude histogram.
 
     Returns
     -------
     cutoff : float
-        Height of the low bin, in standard deviations of the upper quarter's bins; NaN if it
-        cannot be told.
+        Height of the low bin, in standard deviations of the upper quarter's bins; NaN if
+        undefined.
     passed : bool
-        False only if the cutoff is known, above 5, and the low bin above 10 % of the peak, or if
-        nothing can be told.
+        False if the cutoff is above 5 and the low bin above 10 % of the peak, or if there is
+        nothing to compare.
     """
     a = np.asarray(amplitudes, float)
     a = a[np.isfinite(a)]
@@ -116,7 +116,7 @@ def noise_cutoff(amplitudes: ArrayLike, n_bins: int = 100) -> tuple[float, bool]
     heights = np.histogram(a, np.linspace(0, a.max(), n_bins))[0]
     peak = int(heights.argmax())
     above_peak = np.count_nonzero(heights[peak:-1])
-    # A quarter of the whole is half of what lies above the peak.
+    # A quarter of the distribution is half of the part above the peak.
     high = heights[int(np.ceil(0.5 * above_peak + peak)) :]
     high = high[high > 0]
     filled = heights[heights > 0]
@@ -140,7 +140,7 @@ def unit_quality(
     times, amplitudes : arrays, shape (n_spikes,)
         Ascending, s; V.
     duration : float
-        Of the recording, s.
+        Duration of the recording, s.
     depths : array, shape (n_spikes,), optional
         µm, for the drift.
 
@@ -186,9 +186,9 @@ def units_quality(spikes: Mapping[str, Any], duration: float | None = None) -> d
     Parameters
     ----------
     spikes : mapping
-        `times`, `clusters`, `amps` and, if there, `depths`.
+        `times`, `clusters`, `amps` and, if available, `depths`.
     duration : float, optional
-        Of the recording, s; default: until the last spike.
+        Duration of the recording, s; default: until the last spike.
 
     Returns
     -------
@@ -240,8 +240,8 @@ def contamination(times: ArrayLike, duration: float, refractory: float = _REFRAC
 def missed_spikes(amplitudes: ArrayLike, n_bins: int = 500) -> float:
     """Return the estimated fraction of spikes below the detection threshold, 0 to 0.5.
 
-    Takes the amplitudes as symmetric about their mode: as many are missing below the least as
-    lie above the level where the upper flank has fallen as low as the lower one starts.
+    Takes the amplitudes as symmetric about their mode: as many are missing at the lower end as
+    lie above the level where the upper flank has fallen to the height of the lower end.
     """
     a = np.asarray(amplitudes, float)
     if a.size < 2 or a.min() == a.max():
@@ -249,7 +249,7 @@ def missed_spikes(amplitudes: ArrayLike, n_bins: int = 500) -> float:
     heights, edges = np.histogram(a, n_bins, density=True)
     width = n_bins // 25
     kernel = np.hanning(2 * width + 1) / width
-    # Beyond its edge the histogram goes on level: a cut must not look like a flank.
+    # The histogram stays level beyond its edge: a cut must not look like a flank.
     smooth = np.convolve(np.pad(heights, width, mode="edge"), kernel, mode="valid")
     peak = int(smooth.argmax())
     level = int(np.argmin(np.abs(smooth[peak:] - smooth[0]))) + peak
@@ -263,7 +263,7 @@ def _pair_counts(times: Floats, bin_width: float, n_bins: int) -> Ints:
     lag = 1
     while lag < times.size:
         gap = times[lag:] - times[:-lag]
-        # Rounding first, so that a gap of whole samples does not fall just below its bin.
+        # Round first, so that a gap of whole samples does not fall just below its bin.
         bins = np.floor(np.round(gap / bin_width, 6)).astype(np.int64)
         near = bins < n_bins
         if not near.any():
@@ -274,7 +274,7 @@ def _pair_counts(times: Floats, bin_width: float, n_bins: int) -> Ints:
 
 
 def _drift(times: Floats, depths: ArrayLike | None) -> float:
-    """Return the way the unit's depth moves, from one window of 10 s to the next, in µm/h."""
+    """Return the path of the unit's depth between windows of 10 s, in µm/h."""
     if depths is None or times.size == 0:
         return float("nan")
     d = np.asarray(depths, float)

@@ -1,7 +1,7 @@
 """Sorted spikes around events: rasters and rates, by trial and by depth.
 
 Arrays are those of ONE files: spike times in seconds ascending, amplitudes in volts, depths in
-µm along the probe. Values for a page are plain lists, thinned where there are more points
+µm along the probe. Values for a page are plain lists, thinned if there are more points
 than a page can draw.
 """
 
@@ -24,7 +24,7 @@ ALIGN: dict[Align, str] = {
     "movement": "firstMovement_times",
     "feedback": "feedback_times",
 }
-"""Column of the trials each alignment is to."""
+"""Column of the trials for each alignment."""
 
 ALIGN_SORT: tuple[tuple[Align, Sort], ...] = (
     ("stimulus", "trial"),
@@ -45,7 +45,7 @@ MAX_POINTS = 20_000
 
 
 def usable_trials(trials: Trials) -> NDArray[np.bool_]:
-    """Tell which trials a raster shows: answered, complete, and shorter than 5 s to feedback."""
+    """Tell which trials a raster shows: answered, complete, and at most 5 s until feedback."""
     duration = column(trials, "feedback_times") - column(trials, "stimOn_times")
     with np.errstate(invalid="ignore"):
         return (column(trials, "choice") != 0) & (duration < _LONGEST_TRIAL)
@@ -54,7 +54,7 @@ def usable_trials(trials: Trials) -> NDArray[np.bool_]:
 def around(
     times: ArrayLike, events: ArrayLike, window: tuple[float, float]
 ) -> tuple[Floats, Ints]:
-    """Return spike times relative to each event, and which event each belongs to.
+    """Return spike times relative to each event, and the event of each spike.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ def around(
     -------
     relative : array, shape (n,)
     event : array of int, shape (n,)
-        Index into `events`; a spike near two events is there twice.
+        Index into `events`; a spike near two events appears twice.
     """
     spikes, at = np.asarray(times, float), np.asarray(events, float)
-    known = np.flatnonzero(np.isfinite(at))
-    first = np.searchsorted(spikes, at[known] + window[0])
-    last = np.searchsorted(spikes, at[known] + window[1])
+    finite = np.flatnonzero(np.isfinite(at))
+    first = np.searchsorted(spikes, at[finite] + window[0])
+    last = np.searchsorted(spikes, at[finite] + window[1])
     count = last - first
-    event = np.repeat(known, count)
+    event = np.repeat(finite, count)
     index = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     return spikes[np.repeat(first, count) + index] - at[event], event
 
@@ -95,17 +95,17 @@ def raster(
     Parameters
     ----------
     times : array, shape (n_spikes,)
-        Of one unit, s.
+        Spikes of one unit, s.
     trials : mapping of columns
     align, sort : str
-        See :data:`ALIGN_SORT`; latency is from stimulus to first movement (or to feedback, when
+        See :data:`ALIGN_SORT`; latency is from stimulus to first movement (or to feedback, if
         aligned to movement).
     window : (start, end)
         s.
     max_points : int
         More spikes are thinned at random.
     seed : int
-        Of the thinning.
+        Seed of the thinning.
 
     Returns
     -------
@@ -114,7 +114,9 @@ def raster(
         `contrast` (signed percent), `correct`, `side` ('left', 'right' or 'zero') and `mark`
         (s, the event the latency is to); `n_spikes` before thinning.
     """
-    kept = np.flatnonzero(usable_trials(trials) & np.isfinite(column(trials, ALIGN[align])))
+    shown_trials = np.flatnonzero(
+        usable_trials(trials) & np.isfinite(column(trials, ALIGN[align]))
+    )
     events = column(trials, ALIGN[align])
     other = column(trials, "firstMovement_times" if align == "stimulus" else "stimOn_times")
     if align == "movement":
@@ -128,7 +130,7 @@ def raster(
         "latency": np.abs(latency),
         "feedback": correct.astype(float),
     }
-    rows = kept[np.argsort(keys[sort][kept], kind="stable")]
+    rows = shown_trials[np.argsort(keys[sort][shown_trials], kind="stable")]
     relative, row = around(times, events[rows], window)
     n_spikes = relative.size
     keep = thinned(n_spikes, max_points, seed)
@@ -228,12 +230,12 @@ def depth_peth(
     depth_bin: float = 80.0,
     baseline: tuple[float, float] = (-0.4, 0.0),
 ) -> dict[str, Any]:
-    """Return rates around events by depth, as z-scores of the time before them.
+    """Return rates around events by depth, as z-scores of the baseline.
 
     Parameters
     ----------
     times, depths : arrays, shape (n_spikes,)
-        Of all units, ascending in time; s and µm.
+        Spikes of all units, ascending in time; s and µm.
     events : array, shape (n_events,)
         s; NaN is left out.
     window, baseline : (start, end)
@@ -276,7 +278,7 @@ def depth_peth(
 
 
 def thinned(n: int, most: int, seed: int) -> Ints:
-    """Return the indices of at most so many of `n` points, drawn at random, ascending."""
+    """Return the indices of at most `most` of `n` points, drawn at random, ascending."""
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))

@@ -1,6 +1,6 @@
-"""How loud a raw recording is, in time and by frequency, and how much of it is saturated.
+"""The noise of a raw recording, in time and by frequency, and its saturated share.
 
-The rules of loudness and spectra are those of the IBL pipeline (ibllib 4.1.0, ``rmsmap``), and so
+The rules of noise and spectra are those of the IBL pipeline (ibllib 4.1.0, ``rmsmap``), and so
 are the files, ``_iblqc_ephysTimeRmsAP.{rms,timestamps}`` and ``_iblqc_ephysSpectralDensityAP.
 {freqs,power}``, and the same of the LF band.
 """
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from shared.science.clocks.pulses import Floats, Read
 
 WINDOW = 3.0
-"""Loudness is that of windows of at least so many seconds: a power of two of samples."""
+"""Least length of the windows of the RMS (s); in samples a power of two."""
 
 SEGMENT = 1024
 """Samples of a segment of the spectrum (Welch, Hann, half overlapping)."""
@@ -25,29 +25,29 @@ LOWEST = 1.0
 """Frequency below which the signal is faded out (Hz)."""
 
 TOGETHER = 32
-"""Channels that are worked on at once, which bounds the memory."""
+"""Channels processed at once, which bounds the memory."""
 
 RAIL, SHARE = 0.96, 0.2
-"""A sample is saturated where so large a share of the channels is beyond so much of the range
-(ibl-neuropixel 1.14.0, ``saturation``)."""
+"""A sample is saturated if this share (the second) of the channels exceeds this share (the first)
+of the range (ibl-neuropixel 1.14.0, ``saturation``)."""
 
 
 @dataclass(frozen=True)
 class RawQuality:
-    """Loudness, spectrum and saturation of a band.
+    """RMS, spectrum and saturation of a band.
 
     Attributes
     ----------
     rms : array
         Shape (windows, channels), V.
     timestamps : array
-        Shape (windows,), s of the recording: their middles.
+        Shape (windows,), s of the recording: the middles of the windows.
     power : array
         Shape (frequencies, channels), V²/Hz: the sum over the windows, as the reference has it.
     freqs : array
         Shape (frequencies,), Hz.
     saturated
-        Share of the samples looked at that are saturated.
+        Share of the analysed samples that are saturated.
     """
 
     rms: npt.NDArray[np.float32]
@@ -66,13 +66,13 @@ class RawQuality:
         }
 
     def microvolts(self, percentile: float) -> float:
-        """Return the loudness of a percentile of the channels, of each its median; µV."""
+        """Return a percentile over the channels of the median RMS of each; µV."""
         return float(np.percentile(np.median(self.rms, axis=0), percentile) * 1e6)
 
 
 @dataclass(frozen=True)
 class RawBand:
-    """A recording as it is looked at.
+    """A recording for the analysis.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class RawBand:
     rate : float
         Samples a second.
     volts : array
-        Shape (channels,): V of one count; channels of other devices' lines are left out.
+        Shape (channels,): V of one count; lines of other devices are left out.
     most : int
         The largest count.
     """
@@ -95,13 +95,13 @@ class RawBand:
 
 
 def look_at(band: RawBand, every: int = 1) -> RawQuality:
-    """Go through a recording, window by window.
+    """Analyse a recording, window by window.
 
     Parameters
     ----------
     band : RawBand
     every : int
-        Of so many windows the first is looked at.
+        The first of every so many windows is analysed.
     """
     length = int(2 ** np.ceil(np.log2(band.rate * WINDOW)))
     firsts = np.arange(0, max(band.n_samples, 1), length)[::every]
@@ -135,16 +135,16 @@ def look_at(band: RawBand, every: int = 1) -> RawQuality:
 
 
 def volts_of(microvolts: Sequence[float] | float, n_channels: int) -> Floats:
-    """Return the volts of one count of each channel, from what a recording tells of them (µV)."""
+    """Return the volts of one count of each channel, from a recording's values (µV)."""
     return np.broadcast_to(np.asarray(microvolts, float) * 1e-6, (n_channels,)).copy()
 
 
 def _without_offset(volts: Floats, rate: float) -> Floats:
-    """Return a signal without what is slower than :data:`LOWEST`; shape (channels, samples)."""
+    """Return a signal without frequencies below :data:`LOWEST`; shape (channels, samples)."""
     n = volts.shape[1]
     share = np.clip(np.arange(n // 2 + 1) / n * rate / LOWEST, 0, 1)
-    kept = (1 - np.cos(share * np.pi)) / 2
-    return np.fft.irfft(np.fft.rfft(volts, axis=1) * kept, n, axis=1)
+    gain = (1 - np.cos(share * np.pi)) / 2
+    return np.fft.irfft(np.fft.rfft(volts, axis=1) * gain, n, axis=1)
 
 
 def _spectrum(volts: Floats, rate: float) -> Floats:

@@ -1,6 +1,6 @@
 """A probe's sorted spikes as the files of the ONE convention, ``alf/probe00/<sorter>/``.
 
-Shapes and units are those that brainbox's ``SpikeSortingLoader`` loads (ibllib 4.1.0).
+Shapes and units are those that brainbox's ``SpikeSortingLoader`` expects (ibllib 4.1.0).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 NEAREST = 32
-"""Channels of which a unit's waveform is kept, the peak's first (as ibl-sorter)."""
+"""Channels of a unit's stored waveform, the peak's first (as ibl-sorter)."""
 
 NAMESPACE = uuid.UUID("5a1c0a3e-6f5b-4a0b-9d0e-2f6a5f0c7b11")
 
@@ -33,7 +33,7 @@ GOOD, DEAD, NOISY, OUTSIDE = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Sites:
-    """The channels of a probe that were recorded.
+    """The recorded channels of a probe.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Sites:
 
 @dataclass(frozen=True)
 class SortedProbe:
-    """What a sorter has found.
+    """The result of a sorter.
 
     Attributes
     ----------
@@ -68,8 +68,8 @@ class SortedProbe:
     extra : mapping
         More columns of the table of units, by name, shape (units,).
     motion : tuple of array, optional
-        Times (s of the probe) and how far the tissue has moved (µm, shape (times, depths)), where
-        that was corrected.
+        Times (s of the probe) and displacement of the tissue (µm, shape (times, depths)), if it
+        was corrected.
     """
 
     samples: Ints
@@ -88,13 +88,13 @@ class SortedProbe:
         Parameters
         ----------
         main : callable
-            Returns what the main clock reads (s) at samples of the probe.
+            Returns the main clock (s) at samples of the probe.
         """
         times = main(self.samples.astype(float))
         peaks = np.ptp(self.templates, axis=1).argmax(axis=1).astype(np.int64)
         heights = np.ptp(self.templates, axis=1).max(axis=1, initial=0).astype(float)
         waveforms, channels = self._nearest(peaks)
-        found = {
+        arrays = {
             "spikes.times.npy": times,
             "spikes.samples.npy": self.samples.astype(np.int64),
             "spikes.clusters.npy": self.units.astype(np.int32),
@@ -118,12 +118,12 @@ class SortedProbe:
         }
         if self.motion is not None:
             at, moved = self.motion
-            found |= {"drift.times.npy": main(at * self.rate), "drift.um.npy": moved}
-        return found
+            arrays |= {"drift.times.npy": main(at * self.rate), "drift.um.npy": moved}
+        return arrays
 
     @property
     def n_units(self) -> int:
-        """How many units there are."""
+        """Number of units."""
         return len(self.templates)
 
     def _nearest(self, peaks: Ints) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
@@ -131,11 +131,11 @@ class SortedProbe:
         places = self.sites.places
         apart = np.linalg.norm(places[None] - places[peaks][:, None], axis=2)
         channels = np.argsort(apart, axis=1, kind="stable")[:, :NEAREST]
-        kept = np.take_along_axis(self.templates, channels[:, None, :], axis=2)
-        return kept.astype(np.float32), channels.astype(np.int32)
+        waveforms = np.take_along_axis(self.templates, channels[:, None, :], axis=2)
+        return waveforms.astype(np.float32), channels.astype(np.int32)
 
     def _depths(self, peaks: Ints) -> Floats:
-        """Return the mean depth of each unit's spikes (µm); of one without, its peak's."""
+        """Return the mean depth of each unit's spikes (µm); its peak's depth without spikes."""
         counts = np.bincount(self.units, minlength=self.n_units)
         sums = np.bincount(self.units, self.depths, minlength=self.n_units)
         means = np.divide(sums, counts, out=np.zeros(self.n_units), where=counts > 0)
@@ -160,7 +160,7 @@ class SortedProbe:
         return table
 
     def _uuids(self) -> pd.DataFrame:
-        """Return an identifier for each unit: the same spikes have the same one."""
+        """Return an identifier for each unit: the same spikes give the same one."""
         import pandas as pd
 
         order = np.argsort(self.units, kind="stable")
@@ -174,18 +174,18 @@ class SortedProbe:
 
 
 def located(places: Floats, sites: Floats, mlapdv: Floats, regions: Ints) -> tuple[Floats, Ints]:
-    """Return where channels lie in the brain, by what histology says of places along the shank.
+    """Return the channels' places in the brain, from histology's places along the shank.
 
     Parameters
     ----------
     places : array, shape (n, 2)
-        Of the channels, µm on the shank.
+        Places of the channels, µm on the shank.
     sites : array, shape (m, 2)
-        Where histology was looked at, µm on the shank.
+        Sites of histology, µm on the shank.
     mlapdv : array, shape (m, 3)
-        Of these sites, µm from bregma; between them linear.
+        Brain coordinates of these sites, µm from bregma; linear between them.
     regions : array, shape (m,)
-        Allen CCF 2017 identifiers of these sites; each channel has the nearest's.
+        Allen CCF 2017 identifiers of these sites; each channel gets the nearest site's.
 
     Returns
     -------

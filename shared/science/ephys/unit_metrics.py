@@ -21,31 +21,31 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 RATE = 30_000
-"""Samples a second in which intervals are counted."""
+"""Samples a second for counting intervals."""
 
 PRESENCE, REFRACTORY, DUPLICATE = 10.0, 1.5e-3, 1e-4
-"""Windows of presence; refractory period; spikes nearer than that are one, twice (s)."""
+"""Windows of presence; refractory period; spikes closer than this are duplicates (s)."""
 
 PERIODS, FROM, BELOW = 300, 15, 60
-"""Refractory periods that are tried, in samples; the first that counts; those within 2 ms."""
+"""Refractory periods to try, in samples; the first that counts; those within 2 ms."""
 
 SHARES = np.arange(0.5, 35, 0.5)
-"""Contaminations that are tried (%)."""
+"""Contaminations to try (%)."""
 
 MOST_CONTAMINATED, CONFIDENT = 10.0, 90.0
-"""A unit passes if it is with so much confidence contaminated by no more than that (%)."""
+"""A unit passes if it has at most this contamination (%) with this confidence (%)."""
 
 RARELY = 0.5
-"""Spikes a second above which a unit without a violation, of which nothing is sure, is passed."""
+"""Least spikes a second with which a unit without violations passes despite low confidence."""
 
 MOST_CUT, LEAST_AMPLITUDE = 5.0, 50e-6
 """Noise cut-off below which, and amplitude (V) above which, a unit passes."""
 
 BINS, QUARTER = 100, 0.25
-"""Of the noise cut-off: edges of amplitude bins, and the share of them that is compared."""
+"""Edges of amplitude bins for the noise cut-off, and the share of bins to compare."""
 
 PER_BIN, SMOOTH, LEAST_BINS = 10, 4, 50
-"""Of the missed spikes: spikes a bin, smoothing in bins, fewest bins."""
+"""Spikes per bin, smoothing in bins, and fewest bins for the missed spikes."""
 
 
 def unit_metrics(
@@ -62,14 +62,14 @@ def unit_metrics(
     times, clusters, amplitudes, depths : array, shape (n_spikes,)
         In order of time (s; number of the unit; V; µm).
     n_clusters : int, optional
-        Units, of which some may have no spikes; by default up to the last that has.
+        Units, some of which may have no spikes; by default up to the last one with spikes.
 
     Returns
     -------
     DataFrame
         A row for each unit, by its number: ``cluster_id``, ``label`` (share of the three criteria
         that are passed: 0, 1/3, 2/3, 1), ``bitwise_fail`` (1 refractory period, 2 noise cut-off, 4
-        amplitude), and what they are judged by. NaN where there are no spikes.
+        amplitude), and the values behind them. NaN where there are no spikes.
     """
     import pandas as pd
 
@@ -126,9 +126,9 @@ def _amplitudes(amplitudes: Floats) -> dict[str, float]:
 
 
 def cut_off(amplitudes: Floats) -> float:
-    """Return how far the second lowest amplitude bin sticks out of the highest quarter's.
+    """Return how far the second lowest amplitude bin exceeds the highest quarter's bins.
 
-    In standard deviations of these bins; NaN if it cannot be told.
+    In standard deviations of these bins; NaN if undefined.
     """
     if amplitudes.size < 2:
         return float("nan")
@@ -168,10 +168,10 @@ def _intervals(times: Floats, first: float, last: float) -> dict[str, float]:
 
 
 def _refractory(times: Floats) -> dict[str, float]:
-    """Return whether the unit is surely little contaminated (Llobet et al. 2022, sliding)."""
+    """Return whether the unit has surely little contamination (Llobet et al. 2022, sliding)."""
     samples = (times * RATE).astype(np.int64)
     pairs = _pairs(samples)
-    # How often it fires at a random moment, by the spikes one to two seconds after each.
+    # The firing rate at a random moment, from the spikes one to two seconds after each.
     later = np.searchsorted(samples, samples + 2 * RATE) - np.searchsorted(samples, samples + RATE)
     rate = float(later.sum() / times.size)
     period = (np.arange(PERIODS) + 1) / RATE
@@ -191,7 +191,7 @@ def _refractory(times: Floats) -> dict[str, float]:
 
 
 def _pairs(samples: Ints) -> Ints:
-    """Return how many pairs of spikes there are by the samples between them, up to `PERIODS`."""
+    """Return the number of pairs of spikes by the samples between them, up to `PERIODS`."""
     counts = np.zeros(PERIODS, np.int64)
     for step in range(1, samples.size):
         apart = samples[step:] - samples[:-step]
@@ -204,7 +204,7 @@ def _pairs(samples: Ints) -> Ints:
 
 def _presence(times: Floats, first: float, last: float) -> dict[str, float]:
     windows = np.arange(first, last + PRESENCE / 2, PRESENCE).size
-    # What lies beyond the last whole window counts to it.
+    # Spikes beyond the last whole window count to it.
     at = np.minimum(np.floor((times - first) / PRESENCE).astype(np.int64), windows - 1)
     counts = np.bincount(at, minlength=windows)
     return {

@@ -1,4 +1,4 @@
-"""What people of a lab are to be told at a moment, from what is known of the lab.
+"""Notices that are due for the people of a lab at a moment, from the facts about the lab.
 
 Hours and days are those of the lab's wall clock. The rules on weight and water are Alyx's
 (`shared.science.water.alerts`); the others are stated at their constants.
@@ -17,41 +17,41 @@ from shared.science.water.alerts import daily_alerts, weighing_alert
 from shared.science.water.control import WaterControl
 
 NOTICE_HOUR = 18
-"""Hour from which an animal counts as not weighed that day, in labs that have set none."""
+"""Hour from which an animal counts as not weighed that day, in labs without a setting."""
 
 GESTATION = timedelta(days=20)
 """From mating to birth (Mouse Genome Informatics, "The biology of the laboratory mouse")."""
 
 INTERVAL = timedelta(days=28)
-"""From a litter to the next of pairs that have had only one."""
+"""Interval between litters of pairs that have had only one."""
 
 ANNOUNCED = timedelta(days=3)
-"""Births are announced so long before; one so long overdue that the pair has ended is not."""
+"""Births are announced so long before, unless they are overdue by `OVERDUE`: the pair has ended."""
 
 OVERDUE = timedelta(days=30)
 
 DATA_WITHIN = timedelta(hours=24)
-"""After a session its data are expected to be there."""
+"""Time after a session within which its data are expected."""
 
 TRIES = 2
-"""A task that has failed so often needs somebody."""
+"""A task that has failed so often needs attention."""
 
 QUEUE_OLD = timedelta(hours=24)
-"""A task that has waited for so long says that no worker is running."""
+"""A task that has waited for so long means that no worker is running."""
 
 NAMESPACE = uuid.UUID("6b1c1c52-55d3-4f0e-9d3a-3f2f0b1f6a10")
-"""Of the ids of notices: the same notice to the same person has the same id."""
+"""Namespace of the ids of notices: the same notice to the same person has the same id."""
 
 
 class WatchedMouse(msgspec.Struct, frozen=True):
-    """A living animal whose weight and water are looked after, and who answers for it."""
+    """A living animal whose weight and water are watched, and the people responsible for it."""
 
     control: WaterControl
     responsible: tuple[str, ...] = ()
 
 
 class OpenPair(msgspec.Struct, frozen=True):
-    """An open breeding pair: when it began, its plugs and litters, who answers for its parents."""
+    """An open breeding pair: its start, plugs and litters, and the people responsible for it."""
 
     name: str
     start: date | None = None
@@ -61,7 +61,7 @@ class OpenPair(msgspec.Struct, frozen=True):
 
 
 class EmptySession(msgspec.Struct, frozen=True):
-    """A session without a dataset: its id, what people call it, when it was, whose it is."""
+    """A session without a dataset: its id, its name, its time, and the people responsible."""
 
     id: str
     name: str
@@ -70,7 +70,7 @@ class EmptySession(msgspec.Struct, frozen=True):
 
 
 class FailedTask(msgspec.Struct, frozen=True):
-    """A task that ended in an error at some attempt, of which session, and whose that is."""
+    """A task that ended in an error at some attempt, its session, and the people responsible."""
 
     id: str
     name: str
@@ -81,7 +81,7 @@ class FailedTask(msgspec.Struct, frozen=True):
 
 
 class LabFacts(msgspec.Struct, frozen=True):
-    """What is known of a lab.
+    """The facts about a lab.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class LabFacts(msgspec.Struct, frozen=True):
     waiting : int
         Tasks that wait for a worker.
     waiting_since : datetime, optional
-        Since when the first of them does.
+        Time since which the first of them waits.
     """
 
     lab: str
@@ -109,21 +109,21 @@ class LabFacts(msgspec.Struct, frozen=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """Something that people are to be told, once.
+    """A notice that people get once.
 
     Attributes
     ----------
     kind : str
         Type of notification.
     about : str
-        What tells it from others of its kind: an animal, a session, a task, and how bad it is.
+        Distinguishes notices of one kind: an animal, a session, a task, and how bad it is.
     day : str
-        Day on which it is told once; empty if it is told once for all.
+        Day of the notice; empty if it is sent only once for all days.
     title, message : str
     responsible : tuple of str
-        Whose matter it is; the lab's managers' if nobody's.
+        The people responsible; the managers of the lab if there are none.
     subject, session, task : str, optional
-        What it leads to.
+        The record that the notice links to.
     """
 
     kind: str
@@ -137,21 +137,21 @@ class Notice(msgspec.Struct, frozen=True):
     task: str | None = None
 
     def id_for(self, lab: str, user: str) -> str:
-        """Return the id of this notice to a person: the same however often it is due."""
+        """Return the id of this notice to a person: it stays the same while the notice is due."""
         name = "\x1f".join((self.kind, lab, self.about, self.day, user))
         return str(uuid.uuid5(NAMESPACE, name))
 
 
 def due(facts: LabFacts) -> list[Notice]:
-    """Return what the people of a lab are to be told now.
+    """Return the notices that are due for the people of a lab now.
 
-    Whether they were told before is not looked at: the same notice has the same id.
+    Earlier notices are not checked here: the same notice has the same id.
     """
-    found = [notice for mouse in facts.mice for notice in _of_mouse(mouse, facts)]
-    found += [notice for pair in facts.pairs for notice in _of_pair(pair, facts)]
-    found += [_of_session(each) for each in facts.sessions if _is_late(each, facts.now)]
-    found += [_of_task(each) for each in facts.tasks if each.attempt >= TRIES]
-    return found + list(_of_queue(facts))
+    notices = [notice for mouse in facts.mice for notice in _of_mouse(mouse, facts)]
+    notices += [notice for pair in facts.pairs for notice in _of_pair(pair, facts)]
+    notices += [_of_session(each) for each in facts.sessions if _is_late(each, facts.now)]
+    notices += [_of_task(each) for each in facts.tasks if each.attempt >= TRIES]
+    return notices + list(_of_queue(facts))
 
 
 def _of_mouse(mouse: WatchedMouse, facts: LabFacts) -> Iterator[Notice]:
@@ -178,10 +178,10 @@ def _of_mouse(mouse: WatchedMouse, facts: LabFacts) -> Iterator[Notice]:
 def expected_birth(
     start: date | None, plugs: Sequence[date], litters: Sequence[date]
 ) -> date | None:
-    """Return the day on which a pair's next litter is expected; None if nothing tells.
+    """Return the expected day of a pair's next litter; None if there is nothing to go by.
 
-    From the last plug; else from the last litter by the mean interval of the former ones; else
-    from the pairing, with two days until mating.
+    Counted from the last plug; else from the last litter, by the mean interval of the former ones;
+    else from the pairing, with two days until mating.
     """
     born = sorted(litters)
     last = born[-1] if born else None

@@ -1,6 +1,6 @@
-"""Who is told of a notice, by which way, and when: rules of people, and their quiet hours.
+"""Recipients of a notice, the way and the time: people's rules and their quiet hours.
 
-Without a rule people are told of what is theirs (Alyx's scopes: none, mine, lab, all).
+People without a rule get notices about their own records (Alyx's scopes: none, mine, lab, all).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ APP, MAIL, BOTH = "app", "email", "both"
 
 
 class Person(msgspec.Struct, frozen=True):
-    """A member: the labs, the address, the hours in which nothing is to come."""
+    """A member: the labs, the address, the quiet hours."""
 
     username: str
     labs: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class Person(msgspec.Struct, frozen=True):
 
 
 class NoticeRule(msgspec.Struct, frozen=True):
-    """What a person wants to be told of one kind: of whose animals, how, and when not."""
+    """A person's rule for one kind of notice: about whose animals, how, and when not."""
 
     scope: str = MINE
     channel: str = BOTH
@@ -44,22 +44,22 @@ USUAL = NoticeRule()
 def recipients(
     notice: Notice, lab: str, people: Sequence[Person], rules: Rules
 ) -> list[tuple[Person, NoticeRule]]:
-    """Return who is told of a notice, each with the rule by which.
+    """Return the recipients of a notice, each with the rule that applies.
 
     Parameters
     ----------
     notice : Notice
     lab : str
-        Whose notice it is.
+        The lab of the notice.
     people : sequence of Person
         Active members of any lab.
     rules : mapping
-        What people want to be told.
+        People's rules for kinds of notices.
     """
     whose = set(notice.responsible) & {each.username for each in people}
     if not whose:
         whose = {each.username for each in people if each.is_manager and lab in each.labs}
-    told = []
+    chosen = []
     for person in people:
         rule = rules.get((person.username, notice.kind), USUAL)
         wanted = (
@@ -68,18 +68,18 @@ def recipients(
             or (rule.scope == MINE and person.username in whose)
         )
         if wanted:
-            told.append((person, rule))
-    return told
+            chosen.append((person, rule))
+    return chosen
 
 
 def quiet_until(hours: Iterable[str], now: datetime) -> datetime | None:
-    """Return when quiet hours end that it is in; None if it is in none.
+    """Return the end of the quiet hours at a moment; None if it is in none.
 
     Parameters
     ----------
     hours : iterable of str
-        Such as ``22:00-07:00``; empty ones are none. The same beginning and end is all day: that
-        is no quiet time, but a rule of its own.
+        Such as ``22:00-07:00``; empty ones are none. Hours with the same beginning and end
+        would be all day: they do not count as quiet hours.
     now : datetime
         The lab's wall clock.
     """
@@ -88,10 +88,10 @@ def quiet_until(hours: Iterable[str], now: datetime) -> datetime | None:
 
 
 def _end_of(hours: str, now: datetime) -> datetime | None:
-    found = HOURS.fullmatch(hours or "")
-    if not found:
+    match = HOURS.fullmatch(hours or "")
+    if not match:
         return None
-    first, last = (time.fromisoformat(each) for each in found.groups())
+    first, last = (time.fromisoformat(each) for each in match.groups())
     at = now.time()
     over_midnight = last < first
     within = at >= first or at < last if over_midnight else first <= at < last

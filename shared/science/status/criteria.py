@@ -1,4 +1,4 @@
-"""The criteria of each stage, each with what was measured and its bound."""
+"""The criteria of each stage, each with its measured value and its bound."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from shared.science.status.sessions import Measures
 
 @dataclass(frozen=True)
 class Criterion:
-    """One criterion of a status, with what was found.
+    """One criterion of a status, with its measured value.
 
     Attributes
     ----------
     name : str
     value : float, list of float or None
-        As measured, one per session where the criterion is about each session.
+        Measured value, one per session if the criterion is about each session.
     bound : float or None
-        What the value is held against.
+        Bound for the value.
     rule : str
         The comparison in words, such as '|value| < 16'.
     margin : float or None
         Distance to the bound in the value's unit, of the worst (or best, for 'any') session;
-        positive inside. None where it could not be measured.
+        positive inside. None if it could not be measured.
     passed : bool
     """
 
@@ -78,7 +78,7 @@ def trained_1b(
         under("LapseLow_50", found.lapse_low, 0.1),
         under("LapseHigh_50", found.lapse_high, 0.1),
         _within("Bias", found.bias, 10),
-        under("Threshold", found.threshold, 20),  # looser than 1a: so the protocol has it
+        under("Threshold", found.threshold, 20),  # looser than 1a, as in the protocol
         _all_over("N_trials", [day.n_trials for day in days], 400),
         _all_over("Perf_easy", [day.perf_easy for day in days], 0.9),
         under("Reaction_time", median(pooled.rt_zero), 2),
@@ -105,7 +105,7 @@ def biased_criteria(
 
 
 def low_contrasts(unit: Measures) -> list[Criterion]:
-    """Return what the session of the day itself must show: contrast 0 and a low one."""
+    """Return the criteria on the session of the day: contrast 0 and a low one."""
     size = np.abs(unit.counts.contrasts)
     low = bool(np.any((size > 0.1) & (size < 6.5)))
     return [
@@ -115,9 +115,11 @@ def low_contrasts(unit: Measures) -> list[Criterion]:
 
 
 def _zero_contrast(pooled: Measures) -> Criterion:
-    shown = pooled.counts.contrasts
-    present = bool(np.any(shown == 0))
-    return Criterion("Zero_contrast", shown.tolist(), 0.0, "contrast 0 shown", None, present)
+    contrasts_shown = pooled.counts.contrasts
+    present = bool(np.any(contrasts_shown == 0))
+    return Criterion(
+        "Zero_contrast", contrasts_shown.tolist(), 0.0, "contrast 0 shown", None, present
+    )
 
 
 def n_biased(protocols: Sequence[str]) -> Criterion:

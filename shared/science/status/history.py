@@ -4,15 +4,15 @@ The rules and numbers are those of the IBL training protocol (Appendix 2 of the 
 doi 10.6084/m9.figshare.11634729) as three programs apply them:
 
 'brainbox'
-    What the labs see. The last three days of training, sessions of a day pooled, habituation
-    left out. With fewer days so far it judges by those there are (ready4ephysrig needs three).
+    The labs' rules. The last three days of training, sessions of a day pooled, habituation
+    left out. With fewer days it judges by those (ready4ephysrig needs three).
 'datajoint'
-    What produced the training times of the papers. Single sessions instead of days, three needed;
-    `trained` only on a session that shows contrast 0 and one below 6.5 %; stages in order.
+    The rules behind the training times of the papers. Single sessions instead of days, three
+    needed; `trained` only on a session with contrast 0 and one below 6.5 %; stages in order.
 'paper'
     The behaviour paper's "trained": 1a or 1b over three consecutive days.
 
-A status never falls. 'untrainable' and 'unbiasable' are told on the fortieth session and stay
+A status never falls. 'untrainable' and 'unbiasable' begin with the fortieth session and stay
 until the mouse passes the next stage after all.
 """
 
@@ -64,7 +64,7 @@ class History:
         the day's own trials, `n_trials`, `performance_easy`, `performance`, `median_rt`,
         `good_enough_for_brainwide_map`.
     first : dict of status to dict
-        Where each status was first reached: `date`, `number`, `eid`, `index` into `sessions`.
+        The session of each first status: `date`, `number`, `eid`, `index` into `sessions`.
     days_to_trained, sessions_to_trained : int or None
         Distinct dates, and sessions, strictly before the first trained session; None if never.
     """
@@ -104,9 +104,9 @@ def training_history(
     sessions : sequence of JudgedSession
         All sessions of one mouse, in any order.
     variant : {'brainbox', 'datajoint', 'paper'}
-        Whose rules, see the module.
+        The program whose rules apply, see the module.
     seed : int
-        Of the fits.
+        Seed of the fits.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Sessions as the rules of training see them, and the numbers of a day's trials."""
+"""Sessions in the form that the rules of training need, and the numbers of a day's trials."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shared.science.status.stages import DELAY_SECONDS
 
 @dataclass(frozen=True)
 class JudgedSession:
-    """One session as the rules see it.
+    """One session for the rules.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class JudgedSession:
         ('_iblrig_tasks_biasedChoiceWorld6.4.2').
     trials : mapping of columns
         choice, feedbackType, contrastLeft, contrastRight, probabilityLeft, response_times,
-        stimOn_times and where there are goCueTrigger_times.
+        stimOn_times and, if available, goCueTrigger_times.
     number : int
         Orders the sessions of a date.
     ephys_rig : bool
@@ -84,7 +84,7 @@ class Measures:
     @property
     def protocol(self) -> str:
         """Return the kind of the last session."""
-        # As the labs' program does, a day goes by its last session.
+        # As in the labs' program, the last session decides for its day.
         return self.protocols[-1]
 
     @property

@@ -1,4 +1,4 @@
-"""The stages a mouse passes in training, and which rank above which."""
+"""The stages of a mouse in training, and their ranks."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ RANK = {
     READY4DELAY: 4,
     READY4RECORDING: 5,
 }
-"""How far each status is; failing to go on ranks with the stage it is stuck in."""
+"""Rank of each status; a failed stage has the rank of the stage in which the mouse is stuck."""
 
 GIVE_UP_AFTER = 40
-"""Sessions still in training (untrainable), or biased without ready4ephysrig (unbiasable)."""
+"""Sessions after which a mouse is untrainable, or unbiasable without ready4ephysrig."""
 
 DELAY_SECONDS = 900.0
-"""A start delayed by at least this counts as delayed."""
+"""Shortest delay of a start that counts as delayed (s)."""
 
 N_SESSIONS = 3

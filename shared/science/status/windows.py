@@ -1,4 +1,4 @@
-"""What a window of sessions shows: the status by it alone, by each program's rules."""
+"""The status of a window of sessions on its own, by each program's rules."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ from shared.science.status.stages import (
 
 @dataclass(frozen=True)
 class SessionWindow:
-    """What a window of sessions shows.
+    """The result of a window of sessions.
 
     Attributes
     ----------
     status : str
-        By this window alone.
+        Status by this window alone.
     info : dict
         Plain values: `session_dates`, `protocols`, `perf_easy`, `n_trials`, `rt` (s, median at
         contrast 0), the fit `psych` of training windows or `psych_20` and `psych_80` of biased
         ones, each (bias, threshold, lapse low, lapse high); `n_ephys`, `n_delay`.
     criteria : dict of status to list of Criterion
-        Every status this window can be judged for.
+        All statuses that this window can be judged for.
     """
 
     status: str
@@ -69,7 +69,7 @@ class SessionWindow:
 
     @property
     def missing(self) -> tuple[str | None, list[Criterion]]:
-        """Return the next status and the criteria of it; (None, []) after the last."""
+        """Return the next status and its criteria; (None, []) after the last."""
         order = [TRAINED_1A, TRAINED_1B, READY4EPHYSRIG, READY4DELAY, READY4RECORDING]
         for status in order:
             if self.status == TRAINED:
@@ -100,7 +100,7 @@ def window_status(sessions: Sequence[JudgedSession], seed: int = 0) -> SessionWi
     sessions : sequence of JudgedSession
         In any order; days are pooled, habituation left out.
     seed : int
-        Of the fits.
+        Seed of the fits.
 
     Returns
     -------
@@ -122,7 +122,7 @@ Fits = Mapping[int, PsychometricFit]  # by id() of the counts fitted
 
 
 def _needed(unit: Measures) -> list[Counts]:
-    """Return the curves a window is judged by."""
+    """Return the curves that decide about a window."""
     biased = "training" not in unit.protocols
     return [unit.counts_20, unit.counts_80] if biased else [unit.counts]
 
@@ -141,7 +141,7 @@ def day_windows(days: Sequence[Measures], seed: int) -> tuple[list[SessionWindow
 
 
 def own_counts(units: Sequence[Measures]) -> list[Counts]:
-    """Return the curves of each unit's own trials; training has no blocks to fit apart."""
+    """Return the curves of each unit's own trials; training has no blocks to fit separately."""
     return [
         c
         for unit in units
@@ -158,15 +158,15 @@ def _judge(days: Sequence[Measures], pooled: Measures, fits: Fits) -> SessionWin
     protocols = [day.protocol for day in days]
     info = _info(days, pooled)
     if "training" in protocols:
-        found = fits[id(pooled.counts)]
-        info["psych"] = plain(found.parameters)
+        curve_fit = fits[id(pooled.counts)]
+        info["psych"] = plain(curve_fit.parameters)
         criteria = {
-            TRAINED_1A: trained_1a(days, pooled, found),
-            TRAINED_1B: trained_1b(days, pooled, found),
+            TRAINED_1A: trained_1a(days, pooled, curve_fit),
+            TRAINED_1B: trained_1b(days, pooled, curve_fit),
             READY4EPHYSRIG: [n_biased(protocols)],
         }
         if len(set(protocols)) > 1 or all_passed(criteria[TRAINED_1B]):
-            # A mouse is put on the biased task once it is trained 1b: the labs' rule.
+            # A mouse goes on to the biased task once it is trained 1b: the labs' rule.
             return SessionWindow(TRAINED_1B, info, criteria)
         return SessionWindow(
             TRAINED_1A if all_passed(criteria[TRAINED_1A]) else IN_TRAINING, info, criteria
@@ -214,7 +214,7 @@ def paper_window(window: SessionWindow) -> SessionWindow:
 
 
 def datajoint_windows(units: Sequence[Measures], seed: int) -> tuple[list[SessionWindow], Fits]:
-    """Judge session by session as the pipeline behind the papers did."""
+    """Judge session by session, as the pipeline behind the papers did."""
     parts = []
     for i, unit in enumerate(units):
         so_far = units[: i + 1]
@@ -252,12 +252,12 @@ def _judge_datajoint(
     (last, biased, rig_like), (last_all, biased_all, rig_all) = parts, pooled
     if last_all is None:
         raise ValueError("a session always belongs to its own window")
-    found = fits[id(last_all.counts)]
-    info = _info(last, last_all) | {"psych": plain(found.parameters)}
-    shown = [at_least("N_sessions", len(last), N_SESSIONS), *low_contrasts(unit)]
+    curve_fit = fits[id(last_all.counts)]
+    info = _info(last, last_all) | {"psych": plain(curve_fit.parameters)}
+    criteria_of_session = [at_least("N_sessions", len(last), N_SESSIONS), *low_contrasts(unit)]
     criteria = {
-        TRAINED_1A: shown + trained_1a(last, last_all, found),
-        TRAINED_1B: shown + trained_1b(last, last_all, found),
+        TRAINED_1A: criteria_of_session + trained_1a(last, last_all, curve_fit),
+        TRAINED_1B: criteria_of_session + trained_1b(last, last_all, curve_fit),
     }
     for status, part, together in (
         (READY4EPHYSRIG, biased, biased_all),

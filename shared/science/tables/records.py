@@ -1,4 +1,4 @@
-"""What the rows of an animal are made from."""
+"""The records behind the rows of an animal."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class ProbeUnits:
 
 @dataclass(frozen=True)
 class SessionRecord:
-    """A session with what the tables take from its files.
+    """A session, with the content of its files that the tables need.
 
     Attributes
     ----------
     start : datetime
-        On the lab's clock, without a zone.
+        On the lab's clock, without a time zone.
     trials : mapping of columns, optional
         ONE convention.
     wheel : array, optional
@@ -95,7 +95,7 @@ class RestrictionRecord(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class SubjectRecord:
-    """An animal with all that the tables know of it.
+    """An animal with all its data for the tables.
 
     Attributes
     ----------
