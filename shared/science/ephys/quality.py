@@ -59,7 +59,7 @@ def sliding_rp_confidence(
     """Return the confidence that a unit is less contaminated than this.
 
     Tries every refractory period from 0.5 to 10 ms. If the unit were contaminated at the limit,
-    spikes of others would fall into the period at a known rate: fewer of them mean more confidence.
+    spikes of others would fall into the period at a known rate; fewer mean more confidence.
     The period with most confidence counts (Llobet et al. 2022, sliding refractory period).
 
     Parameters

@@ -26,7 +26,7 @@ INTERVAL = timedelta(days=28)
 """Interval between litters of pairs that have had only one."""
 
 ANNOUNCED = timedelta(days=3)
-"""Births are announced so long before, unless they are overdue by `OVERDUE`: the pair has ended."""
+"""Births are announced so long before; pairs overdue by `OVERDUE` have ended: none for them."""
 
 OVERDUE = timedelta(days=30)
 

@@ -16,8 +16,8 @@ class ArrayCell:
     ----------
     values : array, shape (spikes,)
     chosen : array of int, shape (n,)
-        Which of them are this row's. They are copied when they are asked for, so that a row costs
-        little before.
+        Indices of this row's values. They are copied only when they are read, so that a row
+        costs little before.
     """
 
     def __init__(self, values: NDArray[Any], chosen: NDArray[np.intp]) -> None:
@@ -26,7 +26,7 @@ class ArrayCell:
 
     @classmethod
     def stored(cls, digest: str) -> Self:
-        """Return what stands for an array in a database: it has its digest alone."""
+        """Return a substitute for an array in a database: it has only the digest."""
         cell = cls(np.empty(0), np.empty(0, np.intp))
         cell._digest = digest
         return cell

@@ -1,4 +1,4 @@
-"""The tables: names, columns, keys, and what refers to what."""
+"""The declared tables: names, columns, keys and references."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Tier(StrEnum):
-    """Kind of a DataJoint table, by what its name begins with in the database."""
+    """Kind of a DataJoint table, by the prefix of its name in the database."""
 
     LOOKUP = "#"
     MANUAL = ""
@@ -56,7 +56,7 @@ class TableReference(msgspec.Struct, frozen=True):
     table : str
         Name of the other table.
     columns : dict of str
-        Own column by the other's; the same name where it is left out.
+        Own column by the other's; left out if they have the same name.
     """
 
     table: str
@@ -69,7 +69,7 @@ class DeclaredTable(msgspec.Struct, frozen=True):
     Attributes
     ----------
     name : str
-        Class in DataJoint, ``TrialSet.Trial`` of a part.
+        Class in DataJoint; ``TrialSet.Trial`` for a part table.
     schema : str
         Its database, after the prefix ``ibl_``.
     tier : Tier
@@ -96,12 +96,12 @@ class DeclaredTable(msgspec.Struct, frozen=True):
 
     @property
     def sql_name(self) -> str:
-        """Its name in the database (DataJoint's convention)."""
+        """Name in the database (DataJoint's convention)."""
         return self.tier.value + "__".join(_snake(part) for part in self.name.split("."))
 
     @property
     def parquet_name(self) -> str:
-        """Its name in SQL without a server: ``action_weighing``."""
+        """Name in SQL without a server: ``action_weighing``."""
         return f"{self.schema}_{'_'.join(_snake(part) for part in self.name.split('.'))}"
 
 
@@ -380,6 +380,6 @@ TABLES: tuple[DeclaredTable, ...] = (
         (TableReference("ProbeInsertion"),),
     ),
 )
-"""All tables, each after those it refers to."""
+"""All tables, each after the ones it refers to."""
 
 BY_NAME = {table.name: table for table in TABLES}

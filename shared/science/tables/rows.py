@@ -30,7 +30,7 @@ STATUSES = {
     "trained 1a": "trained_1a",
     "trained 1b": "trained_1b",
 }
-"""Names of IBL-pipeline where they are others."""
+"""IBL-pipeline's names that differ from ours."""
 
 
 def rows_of(subject: SubjectRecord, seed: int = 0) -> Rows:
@@ -40,13 +40,13 @@ def rows_of(subject: SubjectRecord, seed: int = 0) -> Rows:
     ----------
     subject : SubjectRecord
     seed : int
-        Of the psychometric fits behind the training status.
+        Seed of the psychometric fits behind the training status.
 
     Returns
     -------
     dict of list of tuple
         Values in the order of the table's columns; None is unknown. Times have whole seconds, as
-        the database keeps them; of several rows with one key the last stays.
+        the database keeps them; the last of several rows with one key stays.
 
     Raises
     ------
@@ -163,8 +163,8 @@ def _behaviour(me: str, sessions: Sequence[SessionRecord], seed: int) -> Rows:
     for number, (day, of_day) in enumerate(days, 1):
         total = sum(len(trial_rows(one.trials)) for one in of_day)
         week = (day - days[0][0]).days // 7 + 1
-        found = (me, day, *performances(of_day), total, number, week)
-        rows["BehavioralSummaryByDate"].append(found)
+        summary = (me, day, *performances(of_day), total, number, week)
+        rows["BehavioralSummaryByDate"].append(summary)
     return rows
 
 
@@ -216,10 +216,10 @@ def _plain(values: NDArray[np.float64]) -> list[float | None]:
 
 def _ambient(key: Row, session: SessionRecord, n: int) -> list[Row]:
     names = ("temperature_c", "air_pressure_mb", "relative_humidity")
-    found = [list((session.ambient or {}).get(name) or [])[:n] for name in names]
-    length = max(map(len, found))
+    columns = [list((session.ambient or {}).get(name) or [])[:n] for name in names]
+    length = max(map(len, columns))
     padded = [
-        _plain(np.array(column + [math.nan] * (length - len(column)), float)) for column in found
+        _plain(np.array(column + [math.nan] * (length - len(column)), float)) for column in columns
     ]
     return [(*key, number, *row) for number, row in enumerate(zip(*padded, strict=True), 1)]
 

@@ -1,4 +1,4 @@
-"""What a rig writes of each frame beside a film: its number, its time, the state of the pins.
+"""Data that a rig writes of each frame beside a film: number, time, state of the pins.
 
 Rigs since 2021 write one file, ``_iblrig_leftCamera.frameData.bin``: four float64 a frame, the
 computer's clock (ticks of 100 ns), the camera's, the frame's number, and the pins. Before, each
@@ -21,21 +21,21 @@ from shared.science.errors import RawFileInvalid
 Integers = npt.NDArray[np.int64]
 
 COLUMNS = 4
-"""Numbers that ``frameData.bin`` has of a frame."""
+"""Numbers per frame in ``frameData.bin``."""
 
 PINS = 4
-"""Pins of a camera; their states are the highest bits of a word of 32."""
+"""Pins of a camera; their states are the highest bits of a 32-bit word."""
 
 SYNC_PIN = 28
-"""Bit of the pin to which rigs sign the sounds: the fourth."""
+"""Bit of the fourth pin, to which rigs signal the sounds."""
 
 CYCLES, WRAP = 8000.0, 128
-"""Ticks a second of a camera's clock, and the seconds after which it begins anew."""
+"""Ticks a second of a camera's clock, and the seconds after which it restarts."""
 
 
 @dataclass(frozen=True)
 class FrameData:
-    """What is known of the frames of one camera.
+    """Data of the frames of one camera.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class FrameData:
 
 
 def read_frame_data(folder: Path, camera: str) -> FrameData:
-    """Read what a rig wrote of a camera's frames; what it has not written is None.
+    """Read a rig's data of a camera's frames; missing data are None.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def read_frame_data(folder: Path, camera: str) -> FrameData:
     Raises
     ------
     RawFileInvalid
-        A file is cut short, or is no such file.
+        A file is cut short, or is not such a file.
     """
     stem = f"_iblrig_{camera}Camera."
     if path := _newest(folder, f"{stem}frameData*.bin"):
@@ -106,7 +106,7 @@ def read_frame_data(folder: Path, camera: str) -> FrameData:
 
 
 def seconds_of(stamps: Integers) -> Floats:
-    """Return the seconds that a camera's stamps of 32 bits say, without its turns of 128 s.
+    """Return the seconds of a camera's 32-bit stamps, without its turns of 128 s.
 
     The highest 7 bits count seconds, the next 13 eight-thousandths of one.
     """
@@ -116,7 +116,7 @@ def seconds_of(stamps: Integers) -> Floats:
 
 
 def stamps_of(seconds: Floats) -> Integers:
-    """Return the stamps that a camera would write at some seconds: `seconds_of` turned round."""
+    """Return a camera's stamps at some seconds: the inverse of `seconds_of`."""
     ticks = np.floor(np.asarray(seconds) % WRAP * CYCLES).astype(np.int64)
     return ((ticks // int(CYCLES)) << 25) | ((ticks % int(CYCLES)) << 12)
 
@@ -140,11 +140,11 @@ def _pin(states: Integers) -> npt.NDArray[np.bool_]:
 
 
 def _stamps(path: Path) -> Floats:
-    """Return the camera's times of a file of two columns, of which one is an integer."""
+    """Return the camera's times in a file of two columns, one of them an integer."""
     lines = path.read_text(errors="replace").splitlines()
-    found = [re.search(r"(?:^|\s)(\d{1,10})(?:\s|$)", line) for line in lines if line.strip()]
-    if not found or None in found:
+    matches = [re.search(r"(?:^|\s)(\d{1,10})(?:\s|$)", line) for line in lines if line.strip()]
+    if not matches or None in matches:
         raise RawFileInvalid(
             path.name, "not every line has a camera's stamp", "copy it from the rig again"
         )
-    return seconds_of(np.array([int(each[1]) for each in found if each], np.int64))
+    return seconds_of(np.array([int(each[1]) for each in matches if each], np.int64))

@@ -1,12 +1,12 @@
-"""When each frame of a film was taken, on the clock of the session.
+"""The time of each frame of a film, on the clock of the session.
 
-A camera signs every frame to the main clock, but films lack frames: those before the recording
-was started, those that were lost on the way, those after its end. Which frames a film has says the
-camera's own count; where the count begins among the signs tells the first sound, which both the
-main clock and a pin of the camera have seen. The rules are those of the IBL pipeline (ibllib
-4.1.0, ``CameraTimestampsFPGA``, ``CameraTimestampsBpod``). It departs from them where frames have
-no sign: they go on from the first and last sign at the camera's own rate. The reference begins one
-period too early, and without pins leaves frames untimed, or takes the period for the rate.
+A camera signals every frame to the main clock, but films lack frames: those before the recording
+was started, those lost on the way, those after its end. The camera's own count tells which frames
+a film has. The first sound, which both the main clock and a pin of the camera record, tells where
+the count begins among the signals. The rules are those of the IBL pipeline (ibllib 4.1.0,
+``CameraTimestampsFPGA``, ``CameraTimestampsBpod``), except for frames without a signal: these
+continue from the first and last signal at the camera's own rate. The reference begins one period
+too early, and without pins leaves frames untimed, or takes the period for the rate.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SoundRules:
-    """How the sounds that a camera saw are found among those of the main clock.
+    """Rules for finding a camera's sounds among those of the main clock.
 
     Attributes
     ----------
     tolerance
-        Seconds between them, both counted from the first.
+        Largest distance in seconds, both counted from the first sound.
     nearest
-        Whether the nearest is taken, or the first within the tolerance.
+        Whether the nearest sound is taken, or the first within the tolerance.
     shortest
-        Sounds, and pauses, that are shorter (s) a camera cannot see.
+        Length (s) below which a camera cannot see a sound or a pause.
     """
 
     tolerance: float
@@ -50,18 +50,18 @@ BY_STATE_MACHINE = SoundRules(0.5, True, 5e-3)
 
 @dataclass(frozen=True)
 class FrameTimes:
-    """When the frames of a film were taken.
+    """The times of a film's frames.
 
     Attributes
     ----------
     times : array
         Shape (frames,): s on the session's clock.
     method
-        ``pins``: by count and sounds; ``counts``: by count alone, as many signs as possible.
+        ``pins``: by count and sounds; ``counts``: by count alone, with most possible signals.
     n_before, n_lost
-        Signs before the film's first frame; frames lost within it.
+        Signals before the film's first frame; frames lost within it.
     n_extrapolated
-        Frames of which there is no sign: their times go on at the camera's rate.
+        Frames without a signal: their times continue at the camera's rate.
     reason
         Why the pins were not used; empty if they were.
     """
@@ -81,30 +81,30 @@ class _NoPins(Exception):
 def frame_times(
     signs: Floats, n_frames: int, data: FrameData, sounds: Fronts | None, rules: SoundRules
 ) -> FrameTimes:
-    """Find when the frames of a film were taken.
+    """Find the times of a film's frames.
 
     Parameters
     ----------
     signs : array
-        When the camera signed a frame to the session's clock, rising, s.
+        Times of the camera's frame signals on the session's clock, rising, s.
     n_frames : int
-        Frames that the film has.
+        Frames of the film.
     data : FrameData
-        What the rig wrote of them.
+        The rig's data of the frames.
     sounds : Fronts, optional
-        On the session's clock.
+        Sounds on the session's clock.
     rules : SoundRules
 
     Raises
     ------
     SyncFailed
-        The camera has signed nothing, or its signs are not in order.
+        The camera has no signals, or they are not in order.
     """
     if signs.size < 2 or not np.all(np.diff(signs) > 0):
-        found = "in no order" if signs.size > 1 else f"{signs.size} of them"
+        fault = "in no order" if signs.size > 1 else f"{signs.size} of them"
         raise SyncFailed(
             "the pulses of the camera's frames",
-            f"there are {found}",
+            f"there are {fault}",
             "check the camera's cable to the main clock, and the wiring file of the recording",
         )
     try:
@@ -158,8 +158,8 @@ def _by_pins(
 
 
 def _first_in_common(data: FrameData, sounds: Fronts, rules: SoundRules) -> tuple[int, float]:
-    """Return the frame that saw the first sound which both saw, and when that began."""
-    assert data.times is not None  # noqa: S101 - for the types: it was asked before
+    """Return the frame of the first sound that both recorded, and when that sound began."""
+    assert data.times is not None  # noqa: S101 - for the types: checked before
     rises = data.rises[data.rises < data.times.size]
     falls = data.falls[data.falls < data.times.size]
     if not sounds.alternate or sounds.polarities[0] != 1:
@@ -180,7 +180,7 @@ def _first_in_common(data: FrameData, sounds: Fronts, rules: SoundRules) -> tupl
     of_rise = assign(begins - times[0], data.times[rises] - data.times[rises[0]], rules)
     of_fall = assign(ends - times[1], data.times[falls] - data.times[falls[:1]], rules)
     both = min(rises.size, falls.size)
-    # A sound of which only one end was seen is left out.
+    # A sound with only one known end is left out.
     seen = of_rise >= 0
     seen[:both] &= of_fall[:both] >= 0
     if not seen.any():
@@ -190,20 +190,20 @@ def _first_in_common(data: FrameData, sounds: Fronts, rules: SoundRules) -> tupl
 
 
 def assign(times: Floats, events: Floats, rules: SoundRules) -> Integers:
-    """Return which of some times each event is; -1 of one that is none. No time is taken twice."""
+    """Return the index of each event's time; -1 if it has none. No time is used twice."""
     free = np.ones(times.size, bool)
-    found = np.full(events.size, -1)
+    indices = np.full(events.size, -1)
     for i, event in enumerate(events):
         away = np.where(free, np.abs(times - event), np.inf)
         near = np.flatnonzero(away < rules.tolerance)
         if near.size:
-            found[i] = int(np.argmin(away)) if rules.nearest else near[0]
-            free[found[i]] = False
-    return found
+            indices[i] = int(np.argmin(away)) if rules.nearest else near[0]
+            free[indices[i]] = False
+    return indices
 
 
 def _by_counts(signs: Floats, n_frames: int, reason: str) -> FrameTimes:
-    """Return the last signs, one a frame; where they are too few they go on at their rate."""
+    """Return the last signals, one per frame; if there are too few they continue at their rate."""
     before = max(signs.size - n_frames, 0)
     lacking = max(n_frames - signs.size, 0)
     period = float(np.median(np.diff(signs)))
@@ -213,26 +213,26 @@ def _by_counts(signs: Floats, n_frames: int, reason: str) -> FrameTimes:
 
 
 def signs_on_board(fronts: Fronts) -> Floats:
-    """Return when a camera signed its frames on a line: every second change from the first."""
+    """Return a camera's frame signals on a line: every second change from the first."""
     return fronts.times[::2]
 
 
 def signs_of_state_machine(task: RawTask) -> Floats:
-    """Return when a camera signed its frames to the state machine, and between trials would have.
+    """Return a camera's frame signals to the state machine, with those between trials filled in.
 
-    The state machine hears the camera (``Port1In``, ``Port1Out``) only within trials; between
+    The state machine records the camera (``Port1In``, ``Port1Out``) only within trials; between
     them as many frames are filled in as fit.
 
     Raises
     ------
     SyncFailed
-        There are none, or they do not rise.
+        There are no signals, or they do not rise.
     """
     trials: list[Floats] = []
     for rises, falls in zip(task.events("Port1In"), task.events("Port1Out"), strict=True):
         if not rises.size:
             continue
-        # A pulse that began before the trial has no rise in it, the last one may have no fall.
+        # A pulse from before the trial has no rise in it; the last one may have no fall.
         whole = falls[1:] if falls.size and falls[0] < rises[0] else falls
         kept = rises[: whole.size] if falls.size else rises[:1]
         if kept.size:
@@ -254,7 +254,7 @@ def signs_of_state_machine(task: RawTask) -> Floats:
 
 
 def sounds_of_state_machine(task: RawTask) -> Fronts:
-    """Return all beginnings and ends of sounds that the state machine heard (``BNC2``)."""
+    """Return all starts and ends of sounds that the state machine recorded (``BNC2``)."""
     on, off = (
         np.concatenate([np.empty(0), *task.events(f"BNC2{edge}")]) for edge in ("High", "Low")
     )

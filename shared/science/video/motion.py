@@ -1,8 +1,8 @@
-"""How much moves in a film, and whether its wheel moves when the encoder says so.
+"""The motion in a film, and whether its wheel moves when the encoder's does.
 
 Motion energy is the mean absolute change of brightness from the frame before, in a rectangle, as
-in the IBL pipeline (``ROIMotionEnergy``); the wheel is compared as ibllib's ``MotionAlignment``
-does, by the cross-correlation of its speed with the energy where it is, over the whole film.
+in the IBL pipeline (``ROIMotionEnergy``). The wheel is compared, as in ibllib's
+``MotionAlignment``, by the cross-correlation of its speed with the energy around it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ WITH_WHEEL = ("left", "right")
 """Cameras that see the wheel."""
 
 SECONDS = 1.0
-"""By how much wheel and film are moved against each other at most, to both sides."""
+"""Largest shift between wheel and film, to both sides (s)."""
 
 ALIKE = 0.15
-"""Correlation from which wheel and film are taken for the same movement."""
+"""Least correlation with which wheel and film show the same movement."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Rectangle:
     y: int
 
     def of(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
-        """Return that part of a frame."""
+        """Return this part of a frame."""
         part = frame[self.y : self.y + self.height, self.x : self.x + self.width]
         return part.astype(np.int16)
 
     def array(self) -> npt.NDArray[np.int64]:
-        """Return it as ``ROIMotionEnergy.position`` has it."""
+        """Return it in the form of ``ROIMotionEnergy.position``."""
         return np.array([self.width, self.height, self.x, self.y], np.int64)
 
 
 def mouse_part(camera: str, width: int, height: int) -> Rectangle:
-    """Return where the mouse is: two thirds of the upper half; of the body, one half."""
+    """Return the part with the mouse: two thirds of the upper half; of the body, one half."""
     if camera == "body":
         return Rectangle(width - width // 2, height, width // 2, 0)
     wide = int(width * 0.66)
@@ -53,7 +53,7 @@ def mouse_part(camera: str, width: int, height: int) -> Rectangle:
 
 
 def wheel_part(width: int, height: int) -> Rectangle:
-    """Return where the wheel is: below the middle, without the lowest tenth."""
+    """Return the part with the wheel: below the middle, without the lowest tenth."""
     top = height // 2
     return Rectangle(width, int(height * 0.9) - top, 0, top)
 
@@ -66,42 +66,42 @@ def motion_energy(
     Parameters
     ----------
     frames : iterable of array
-        In grey, in order.
+        Grey, in order.
     parts : list of Rectangle
 
     Returns
     -------
     array
-        Shape (frames, parts), brightness of 0 to 255; 0 in the first frame, before which is none.
+        Shape (frames, parts), brightness of 0 to 255; 0 in the first frame.
     """
     before: list[npt.NDArray[np.int16]] | None = None
-    found: list[list[float]] = []
+    energies: list[list[float]] = []
     for frame in frames:
         now = [part.of(frame) for part in parts]
         pairs = zip(now, before or now, strict=True)
-        found.append([float(np.abs(a - b).mean()) for a, b in pairs])
+        energies.append([float(np.abs(a - b).mean()) for a, b in pairs])
         before = now
-    return np.array(found).reshape(-1, len(parts))
+    return np.array(energies).reshape(-1, len(parts))
 
 
 def wheel_offset(
     energy: Floats, times: Floats, wheel_times: Floats, wheel_position: Floats
 ) -> int | None:
-    """Return by how many frames the wheel in a film is behind its encoder.
+    """Return the number of frames by which a film's wheel is behind its encoder.
 
     Parameters
     ----------
     energy : array
-        Shape (frames,): where the wheel is.
+        Shape (frames,): motion energy around the wheel.
     times : array
-        Shape (frames,): of the frames, s.
+        Shape (frames,): times of the frames, s.
     wheel_times, wheel_position : array
         Shape (samples,): of the encoder, s and rad.
 
     Returns
     -------
     int or None
-        None where the two have nothing in common: a wheel that stood, or cannot be seen.
+        None if the two do not correlate: the wheel stood still, or cannot be seen.
     """
     n = min(energy.size, times.size)
     if n < 3 or wheel_times.size < 2:

@@ -1,8 +1,8 @@
-"""What poses tell: licks, and how wide the pupil is.
+"""Licks and the width of the pupil, from poses.
 
-A pose table has three columns of each point, ``nose_tip_x``, ``_y`` (px) and ``_likelihood`` (0 to
-1), and a row for each frame: as DeepLabCut and Lightning Pose write them at the IBL, and any
-tracker of a laboratory may. The rules are those of ibllib 4.1.0 (``brainbox.behavior.dlc``).
+A pose table has three columns for each point, ``nose_tip_x``, ``_y`` (px) and ``_likelihood`` (0
+to 1), and a row for each frame, as DeepLabCut and Lightning Pose write them at the IBL. Other
+trackers may write them, too. The rules are those of ibllib 4.1.0 (``brainbox.behavior.dlc``).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from shared.science.clocks.pulses import Floats
 from shared.science.errors import RawFileInvalid
 
 Points = dict[str, Floats]
-"""Coordinates by column, ``nose_tip_x``; NaN where the point is not surely there."""
+"""Coordinates by column, ``nose_tip_x``; NaN where the point is unlikely."""
 
 LIKELY = 0.9
-"""Likelihood from which on a point counts."""
+"""Least likelihood of a point."""
 
 TONGUE = tuple(f"tongue_end_{side}_{axis}" for side in "lr" for axis in "xy")
 """Columns whose movement is a lick."""
@@ -28,14 +28,14 @@ TONGUE = tuple(f"tongue_end_{side}_{axis}" for side in "lr" for axis in "xy")
 PUPIL = ("top", "bottom", "left", "right")
 
 SMOOTHED = {"left": (60.0, 31), "right": (150.0, 75)}
-"""Of each camera with an eye: frames a second, and frames that are smoothed over."""
+"""For each camera with an eye: frames a second, and frames in the smoothing window."""
 
 DEGREE, OUTLIER, LONG_GAP, MOSTLY = 3, 5.0, 1.0, 0.9
-"""Of the polynomial; standard deviations; seconds that are not bridged; share of NaN at most."""
+"""Polynomial's degree; standard deviations of outliers; gap (s) not bridged; most NaN (share)."""
 
 
 def points_of(table: Mapping[str, npt.ArrayLike], name: str = "the pose table") -> Points:
-    """Return the coordinates of a pose table, those that are not likely as NaN.
+    """Return the coordinates of a pose table, unlikely ones as NaN.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def points_of(table: Mapping[str, npt.ArrayLike], name: str = "the pose table") 
         raise RawFileInvalid(
             name, "it has no point: no column ends in _x", "write x, y, likelihood"
         )
-    found: Points = {}
+    points: Points = {}
     for point in names:
         lacking = [axis for axis in ("y", "likelihood") if f"{point}_{axis}" not in table]
         if lacking:
@@ -56,12 +56,12 @@ def points_of(table: Mapping[str, npt.ArrayLike], name: str = "the pose table") 
         sure = np.asarray(table[f"{point}_likelihood"], float) >= LIKELY
         for axis in "xy":
             values = np.asarray(table[f"{point}_{axis}"], float)
-            found[f"{point}_{axis}"] = np.where(sure, values, np.nan)
-    return found
+            points[f"{point}_{axis}"] = np.where(sure, values, np.nan)
+    return points
 
 
 def licks(points: Points, times: Floats) -> Floats | None:
-    """Return when the tongue moved; None of a pose without one.
+    """Return when the tongue moved; None for a pose without a tongue.
 
     Parameters
     ----------
@@ -81,10 +81,10 @@ def licks(points: Points, times: Floats) -> Floats | None:
 
 
 def pupil_diameter(points: Points) -> Floats | None:
-    """Return how wide the pupil is in each frame (px); None of a pose without one.
+    """Return the pupil's diameter in each frame (px); None for a pose without a pupil.
 
-    The median of six estimates: both diameters, and those that the four sides of the square
-    between the points give of a circle.
+    The median of six estimates: both diameters, and those of the circle through the points by
+    the four sides of the square between them.
     """
     if not all(f"pupil_{side}_r_{axis}" in points for side in PUPIL for axis in "xy"):
         return None
@@ -101,40 +101,40 @@ def pupil_diameter(points: Points) -> Floats | None:
 
 
 def _median(estimates: Floats) -> Floats:
-    """Return the median of what is known of each frame; NaN where nothing is."""
+    """Return the median of each frame's known estimates; NaN without any."""
     known = np.isfinite(estimates).any(axis=0)
-    found = np.full(estimates.shape[1], np.nan)
-    found[known] = np.nanmedian(estimates[:, known], axis=0)
-    return found
+    medians = np.full(estimates.shape[1], np.nan)
+    medians[known] = np.nanmedian(estimates[:, known], axis=0)
+    return medians
 
 
 def smooth_pupil(diameter: Floats, camera: str) -> Floats:
     """Return the diameter without outliers, smoothed; gaps of up to a second are bridged.
 
-    All is NaN where more than nine tenths are, or fewer frames than are smoothed over.
+    All is NaN if more than nine tenths are, or if there are fewer frames than in the window.
     """
     rate, window = SMOOTHED[camera]
     known = np.isfinite(diameter)
     if np.mean(~known) > MOSTLY or known.sum() < window:
         return np.full(diameter.size, np.nan)
     off = diameter - smoothed(diameter, window)
-    kept = np.where(np.abs(off) > OUTLIER * np.nanstd(off), np.nan, diameter)
-    if np.isfinite(kept).sum() < window:
+    without_outliers = np.where(np.abs(off) > OUTLIER * np.nanstd(off), np.nan, diameter)
+    if np.isfinite(without_outliers).sum() < window:
         return np.full(diameter.size, np.nan)
-    found = smoothed(kept, window)
-    steps = np.diff(np.isnan(kept).astype(int))
+    smooth = smoothed(without_outliers, window)
+    steps = np.diff(np.isnan(without_outliers).astype(int))
     begins, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
     for begin, end in zip(begins[: ends.size], ends, strict=False):
         if end - begin > rate * LONG_GAP:
-            found[begin + 1 : end + 1] = np.nan
-    return found
+            smooth[begin + 1 : end + 1] = np.nan
+    return smooth
 
 
 def smoothed(values: Floats, window: int) -> Floats:
-    """Return values smoothed by polynomials over a window of those that are known.
+    """Return values smoothed by polynomials over a window of known values.
 
-    Unknown ones are interpolated, and at the ends go on, linearly (a Savitzky-Golay filter for
-    samples with gaps between them).
+    Unknown ones are interpolated, or extrapolated at the ends, linearly (a Savitzky-Golay filter
+    for samples with gaps between them).
     """
     at = np.flatnonzero(np.isfinite(values))
     known = values[at]
@@ -145,11 +145,11 @@ def smoothed(values: Floats, window: int) -> Floats:
     seen = np.lib.stride_tricks.sliding_window_view(known, window)
     normal = np.einsum("nwi,nwj->nij", powers, powers)
     weights = np.linalg.solve(normal, np.einsum("nwi,nw->ni", powers, seen)[..., None])[..., 0]
-    found = np.empty(known.size)
-    found[half : known.size - half] = weights[:, 0]
-    # At the ends the outermost polynomials hold.
+    smooth = np.empty(known.size)
+    smooth[half : known.size - half] = weights[:, 0]
+    # The outermost polynomials hold at the ends.
     first, last = (at[:half] - at[half])[:, None], (at[-half:] - at[-half - 1])[:, None]
-    found[:half] = first ** np.arange(DEGREE + 1) @ weights[0]
-    found[-half:] = last ** np.arange(DEGREE + 1) @ weights[-1]
+    smooth[:half] = first ** np.arange(DEGREE + 1) @ weights[0]
+    smooth[-half:] = last ** np.arange(DEGREE + 1) @ weights[-1]
     every = np.arange(values.size, dtype=float)
-    return interpolate(every, at.astype(float), found)
+    return interpolate(every, at.astype(float), smooth)

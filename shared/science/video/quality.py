@@ -1,8 +1,8 @@
-"""How good a film is, by the checks of the IBL pipeline and under their names.
+"""The quality of a film, by the checks of the IBL pipeline and under their names.
 
-The rules are those of ibllib 4.1.0 (``CameraQC``), which keeps them as ``_videoLeft_framerate``
-and its like, the outcome first. Two need pictures of IBL's own rigs: ``position`` says nothing
-here, and ``focus``, which looks for the face there, looks at the whole frame.
+The rules are those of ibllib 4.1.0 (``CameraQC``), which stores them as ``_videoLeft_framerate``
+and similar, the outcome first. Two need pictures of IBL's own rigs: ``position`` does not apply
+here, and ``focus``, which looks at the face there, looks at the whole frame.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from shared.science.clocks.pulses import Floats, Fronts
 from shared.science.video.frame_data import FrameData
 
 Told = list[float | str | None]
-"""A check as it is kept: the name of its outcome, and the numbers it was made from."""
+"""A stored check: the name of its outcome, and the numbers behind it."""
 
 Frames = npt.NDArray[np.uint8]
 """Frames in grey; shape (frames, height, width)."""
 
 N_SAMPLES, MARGIN = 100, 100
-"""Frames that are looked at, evenly spread, and those left out at both ends."""
+"""Frames to check, evenly spread, and frames left out at both ends."""
 
 BRIGHT, STEADY, MOST = (40, 200), 20, 0.75
-"""Bounds of a frame's brightness, of its spread, and the share that must keep them."""
+"""Bounds of a frame's brightness, of its spread, and the share of frames that must keep them."""
 
 RATE_OFF = 1.0
-"""Frames a second by which a camera may differ from what it was set to."""
+"""Largest difference of a camera's rate from its setting (frames a second)."""
 
 LOST = 0.1
 """Percent of the frames that may be lost."""
 
 FEW = 5
-"""Frames, or sounds, that may be missing or too many with a warning only."""
+"""Frames, or sounds, that may be missing or extra with a warning only."""
 
 SHARP, FINE, COARSE = 100, 6, 60
-"""Variance of the Laplacian, and brightness of what is finer than so many cycles a frame."""
+"""Variance of the Laplacian, brightness of the fine structure, and its coarsest cycles a frame."""
 
 N_FOCUS = 20
-"""Frames in which the focus is looked at."""
+"""Frames for the check of focus."""
 
 ALIGNED = (1, 2)
-"""Frames by which wheel and film may be apart: passed, with a warning."""
+"""Largest shift in frames between wheel and film: passed, with a warning."""
 
 
 class CameraSettings(msgspec.Struct, frozen=True):
-    """What a camera was set to: frames a second, pixels."""
+    """The settings of a camera: frames a second, pixels."""
 
     fps: float
     width: int
@@ -64,17 +64,17 @@ EPHYS = {
     "right": CameraSettings(150, 640, 512),
     "body": CameraSettings(30, 640, 512),
 }
-"""Cameras of IBL's rigs, where the description says nothing else."""
+"""Cameras of IBL's rigs, if the description does not say otherwise."""
 
 
 @dataclass(frozen=True)
 class FilmFacts:
-    """What a film says of itself, and some of its frames.
+    """Header of a film, and some of its frames.
 
     Attributes
     ----------
     n_frames, fps, width, height
-        As its header has them.
+        From the header.
     samples : array of uint8
         Shape (`N_SAMPLES` or fewer, height, width).
     """
@@ -89,7 +89,7 @@ class FilmFacts:
 def expected_of(
     camera: str, on_board: bool, description: Mapping[str, Any] | None
 ) -> CameraSettings | None:
-    """Return what a camera was set to; None where nobody says.
+    """Return the settings of a camera; None if they are unknown.
 
     Parameters
     ----------
@@ -102,11 +102,11 @@ def expected_of(
     usual = (EPHYS if on_board else TRAINING).get(camera)
     devices = (description or {}).get("devices")
     cameras = devices.get("cameras") if isinstance(devices, Mapping) else None
-    about = cameras.get(camera) if isinstance(cameras, Mapping) else None
+    settings = cameras.get(camera) if isinstance(cameras, Mapping) else None
     said = {
-        name: about[name]
+        name: settings[name]
         for name in ("fps", "width", "height")
-        if isinstance(about, Mapping) and isinstance(about.get(name), (int, float))
+        if isinstance(settings, Mapping) and isinstance(settings.get(name), (int, float))
     }
     if usual is None:
         return CameraSettings(**said) if len(said) == 3 else None
@@ -114,7 +114,7 @@ def expected_of(
 
 
 def samples_of(n_frames: int) -> list[int]:
-    """Return the numbers of the frames that are looked at."""
+    """Return the numbers of the frames to check."""
     first, last = (MARGIN, n_frames - MARGIN) if n_frames > 2 * MARGIN else (0, n_frames - 1)
     return sorted(set(np.linspace(first, max(last, first), N_SAMPLES).astype(int).tolist()))
 
@@ -135,13 +135,13 @@ def checks_of(
         ``left``, ``right``, ``body``, …
     film : FilmFacts
     times : array
-        Of its frames, s.
+        Times of its frames, s.
     data : FrameData
-        What the rig wrote of them.
+        The rig's data of the frames.
     sounds : Fronts, optional
-        On the session's clock.
+        Sounds on the session's clock.
     expected : CameraSettings, optional
-        What the camera was set to.
+        The settings of the camera.
     """
     return {
         "brightness": [_brightness(camera, film.samples)],
@@ -162,13 +162,13 @@ def checks_of(
 
 
 def told(camera: str, checks: Mapping[str, Told]) -> dict[str, Any]:
-    """Return checks as Alyx keeps them: ``{"videoLeft": "PASS", "_videoLeft_focus": …}``."""
+    """Return checks in Alyx's form: ``{"videoLeft": "PASS", "_videoLeft_focus": …}``."""
     name = f"video{camera.capitalize()}"
-    kept: dict[str, Any] = {
+    stored: dict[str, Any] = {
         f"_{name}_{check}": values if len(values) > 1 else values[0]
         for check, values in checks.items()
     }
-    return {**kept, name: _worst(*(str(values[0]) for values in checks.values()))}
+    return {**stored, name: _worst(*(str(values[0]) for values in checks.values()))}
 
 
 def _worst(*outcomes: str) -> str:
@@ -182,7 +182,7 @@ def _agree(expected: list[Any] | None, found: list[Any]) -> str:
 
 
 def _brightness(camera: str, samples: Frames) -> str:
-    """Judge the part of the frame in which the mouse is."""
+    """Judge the part of the frame with the mouse."""
     if not samples.size:
         return "NOT_SET"
     _, height, width = samples.shape
@@ -274,7 +274,7 @@ def _laplacian(frame: npt.NDArray[np.uint8]) -> Floats:
 
 
 def _fine(frame: npt.NDArray[np.uint8]) -> float:
-    """Return the mean brightness (0 to 255) of what is left without the coarse structure."""
+    """Return the mean brightness (0 to 255) of the fine structure."""
     spectrum = np.fft.fftshift(np.fft.fft2(frame.astype(float)))
     y, x = (size // 2 for size in frame.shape)
     spectrum[max(y - COARSE, 0) : y + COARSE, max(x - COARSE, 0) : x + COARSE] = 0
@@ -284,7 +284,7 @@ def _fine(frame: npt.NDArray[np.uint8]) -> float:
 
 
 def wheel_alignment(offset: int | None) -> Told:
-    """Judge by how many frames the wheel in the film and its encoder are apart."""
+    """Judge the shift in frames between the wheel in the film and its encoder."""
     if offset is None:
         return ["NOT_SET"]
     # Not more than a warning, as in the reference since 2022.

@@ -1,11 +1,11 @@
 """Water restriction: what a mouse weighs, should weigh, drank and should drink, day by day.
 
-The rules are those the labs' welfare procedures rest on (Alyx REST contract, water control of
-Alyx 3.6.1), oddities included, since records must agree with those already kept. Weights are in
-grams, water in millilitres, and every function is a pure function of the records given.
+The rules are those of the labs' welfare procedures (Alyx REST contract, water control of Alyx
+3.6.1), oddities included, since records must agree with earlier ones. Weights are in grams,
+water in millilitres, and every function is a pure function of the given records.
 
-A moment `d` is a naive datetime in the lab's zone; a plain date means noon of it. What happened
-"on a day" is decided by calendar date.
+A moment `d` is a naive datetime in the lab's zone; a plain date means noon of it. The calendar
+date decides on which day an event happened.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ WATER_FRACTION_LIGHT = 0.05
 
 @dataclass(frozen=True)
 class WaterControl:
-    """Records of one mouse and what follows from them.
+    """Records of one mouse and the values that follow from them.
 
     Attributes
     ----------
@@ -82,8 +82,8 @@ class WaterControl:
         The lab's weights of the two expectations, as fractions; their sum is the fraction of the
         expected weight a mouse must keep.
     lab_timezone, server_timezone : str
-        Times of surgeries, weighings and water are the server's and are shifted to the lab's;
-        those of restrictions are taken as they are. An aware time is shifted from its own zone.
+        Times of surgeries, weighings and water are the server's and are converted to the lab's;
+        those of restrictions stay as they are. An aware time is converted from its own zone.
     surgeries, restrictions, weighings, waters : sequences
         In any order.
     """
@@ -159,9 +159,9 @@ class WaterControl:
         return last[1] if last and last[0].date() == day_of(d) else None
 
     def restriction_at(self, d: Moment) -> Restriction | None:
-        """Return the restriction the mouse is under.
+        """Return the mouse's restriction at a moment.
 
-        Only the latest started by that day counts: an older one left open behind a newer,
+        Only the latest one started by that day counts: an older one left open behind a newer,
         closed one does not.
         """
         started = [r for r in self._restrictions if r.start.date() <= day_of(d)]
@@ -175,9 +175,9 @@ class WaterControl:
         return self.restriction_at(d) is not None
 
     def reference_weighing(self, d: Moment) -> tuple[datetime, float] | None:
-        """Return when and what (g, implant included) the reference weight is.
+        """Return the time and value (g, implant included) of the reference weight.
 
-        That of the latest restriction if it has one and has started, even once it ended; else
+        That of the latest restriction if it has one and has started, even if it has ended; else
         that of the restriction at the time; if it has none, the last weighing before it.
         """
         if self._restrictions:
@@ -192,7 +192,7 @@ class WaterControl:
         return self.last_weighing(restriction.start)
 
     def reference_implant_weight(self, d: Moment) -> float:
-        """Return the implant weight (g) at the start of the restriction, if under one."""
+        """Return the implant weight (g) at the start of the restriction; at `d` without one."""
         restriction = self.restriction_at(d)
         return self.implant_weight(restriction.start if restriction else d)
 
@@ -252,7 +252,7 @@ class WaterControl:
     def expected_water(self, d: Moment) -> float:
         """Return the water (ml) due that day: 4 % of the weight, 5 % if below the minimum.
 
-        Said of every day, restricted or not. Without a weighing the implant makes it negative.
+        It holds for every day, restricted or not. Without a weighing an implant makes it negative.
         """
         implant, weight = self.implant_weight(d), self.weight(d)
         return self.water_fraction(d) * (weight - implant)
@@ -274,12 +274,12 @@ class WaterControl:
         )
 
     def last_water(self, d: datetime) -> datetime | None:
-        """Return when water was given last, up to a moment."""
+        """Return when water was last given, up to a moment."""
         given = [when for when, water in self._waters if when <= d and water.volume is not None]
         return given[-1] if given else None
 
     def excess_water(self, d: Moment) -> float:
-        """Return the water (ml) given beyond what was due; negative: still to be given."""
+        """Return the water (ml) given beyond the amount due; negative: still to be given."""
         return -(self.expected_water(d) - self.given_water(d))
 
     def record(self, d: Moment) -> dict[str, Any]:

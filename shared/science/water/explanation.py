@@ -1,4 +1,4 @@
-"""How each number of a day came about, in words."""
+"""Explanations in words of the numbers of a day."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.science.water.records import Moment
 
 
 def explain(control: WaterControl, d: Moment) -> list[dict[str, Any]]:
-    """Return how each number of a day came about, in the order they build on each other.
+    """Return explanations of the numbers of a day, each after those that it uses.
 
     Returns
     -------

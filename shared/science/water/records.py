@@ -1,7 +1,7 @@
-"""What is known of a mouse for its water restriction, and what a moment is.
+"""Records of a mouse for its water restriction, and moments.
 
-A moment `d` is a naive datetime in the lab's zone; a plain date means noon of it. What happened
-"on a day" is decided by calendar date. Weights are in grams, water in millilitres.
+A moment `d` is a naive datetime in the lab's zone; a plain date means noon of it. The calendar
+date decides on which day an event happened. Weights are in grams, water in millilitres.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Moment = datetime | date
 
 @dataclass(frozen=True)
 class Surgery:
-    """A surgery: when, and the weight (g) it implanted; none or zero changes nothing."""
+    """A surgery: when, and the weight (g) of the implant; none or zero changes nothing."""
 
     start: datetime
     implant_weight: float | None = None
@@ -22,7 +22,7 @@ class Surgery:
 
 @dataclass(frozen=True)
 class Restriction:
-    """A water restriction: from when, till when (None: still), reference weight (g)."""
+    """A water restriction: start, end (None: still open), reference weight (g)."""
 
     start: datetime
     end: datetime | None = None
