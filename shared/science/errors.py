@@ -24,7 +24,7 @@ class RawFileInvalid(ExtractionError):
 
 
 class TaskUnsupported(ExtractionError):
-    """This software cannot turn the task's raw data into trials."""
+    """The raw data of this task cannot be turned into trials."""
 
     code = "task_unsupported"
 
