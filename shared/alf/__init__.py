@@ -10,9 +10,9 @@ Names and paths (import only the standard library)::
     match_dataset_type("_ibl_wheel.position.npy")                 -> DatasetType, exactly one
     data_format("spikes.times.npy")                               -> DataFormat
 
-``SessionPath`` and ``DatasetPath`` check their parts when made and give the path back by
-``build()`` or ``str()``. All that is refused is an :class:`~shared.alf.errors.ALFError`: it names
-the part, the offending text, the rule and the fix.
+``SessionPath`` and ``DatasetPath`` check their parts when made and return the path by ``build()``
+or ``str()``. Every error is an :class:`~shared.alf.errors.ALFError`: it names the part, the
+offending text, the rule and the fix.
 
 Contents (numpy and pyarrow are imported when first used), in modules of their own::
 

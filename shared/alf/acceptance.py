@@ -1,7 +1,7 @@
-"""What a file must fulfil to enter a session: the same rules on the rig and on the server.
+"""Rules for files that enter a session, the same on the rig and on the server.
 
-The rig's dry run opens local files, the server reads ranges of uploaded objects; both call the
-functions below, so that what passes here passes there. Each problem is an
+The rig's dry run opens local files; the server reads ranges of uploaded objects. Both call the
+functions below, so a file that passes on the rig passes on the server. Each problem is an
 :class:`~shared.alf.errors.ALFError` that names the rule and the fix.
 """
 
@@ -20,16 +20,16 @@ Opener = Callable[[], BinaryIO]
 """Opens a file for reading; a seekable binary stream."""
 
 Look = Callable[[str, Opener, int], Header]
-"""Returns what a file says of itself, by its path, how to open it, and its size in bytes."""
+"""Takes a file's path, its opener and its size in bytes; returns its header."""
 
 
 def look_here(path: str, opened: Opener, size: int) -> Header:
-    """Return what a file says of itself, read in this process.
+    """Return the header of a file, read in this process.
 
     Raises
     ------
     FileInvalid
-        It is no whole file of its kind.
+        It is incomplete, or not of its kind.
     """
     with opened() as file:
         return header(file, parse_dataset_path(path).extension, size=size, name=path)
@@ -41,7 +41,7 @@ def check_name(path: str) -> DatasetPath:
     Raises
     ------
     ALFInvalid
-        The path does not follow the grammar, or has a name that some system does not take.
+        The path does not follow the grammar, or has a name that is invalid on some system.
     DataFormatNotFound
         The extension is not one of the data formats.
     """
@@ -56,7 +56,7 @@ def check_name(path: str) -> DatasetPath:
 
 
 def check_names(paths: Iterable[str]) -> dict[str, ALFError]:
-    """Return what is wrong with each path that :func:`check_name` refuses."""
+    """Return the problem of each path that :func:`check_name` refuses."""
     problems: dict[str, ALFError] = {}
     for path in paths:
         try:
@@ -78,23 +78,23 @@ def check_contents(
     Parameters
     ----------
     files
-        By path relative to the session (its name already checked): how to open it, its size in
-        bytes.
+        Opener and size in bytes of each file, by path relative to the session. The names must
+        have been checked.
     registered
-        Headers of what the session already has. A file of the same name is replaced by the new
-        one and so does not count.
+        Headers of the session's existing files. A file that a new one of the same name replaces
+        does not count.
     look
-        Looks into a file: the server does so in a process apart.
+        Reads a file's header; the server does so in a separate process.
     unreachable
-        What is raised when a file cannot be read at all for the moment; this is no fault of the
-        file and is passed on. Any other error in the check of a file is that file's problem.
+        Exceptions for files that cannot be read at present. They are no fault of the file and
+        are passed on. Any other exception in the check of a file is that file's problem.
 
     Returns
     -------
     headers
-        What each good file says of itself, by path.
+        Headers of the accepted files, by path.
     problems
-        What is wrong with each other file, by path.
+        Problems of the other files, by path.
     """
     headers: dict[str, Header] = {}
     problems: dict[str, ALFError] = {}
@@ -104,12 +104,12 @@ def check_contents(
         except ALFError as error:
             problems[path] = error
         except ModuleNotFoundError as error:
-            # A rig's install has no libraries of arrays and tables: the server looks into them.
+            # A rig's installation lacks the libraries for arrays and tables; the server checks.
             note = f"not looked into here, as {error.name} is not installed; the server does"
             headers[path] = Header(notes=(note,))
         except unreachable:
             raise
-        except Exception as error:  # whatever a parser does: one bad file stops no other
+        except Exception as error:  # a parser may raise anything; one bad file stops no other
             problems[path] = FileInvalid(
                 path,
                 "content",
@@ -125,17 +125,17 @@ def check_contents(
 def _unequal_rows(
     new: Mapping[str, Header], registered: Mapping[str, Header]
 ) -> list[RowsInconsistent]:
-    """Return a problem for each new file that does not go with the rest of its object."""
+    """Return a problem for each new file that does not fit the rest of its object."""
     problems = {problem.where: problem for problem in check_rows(new)}
-    good = {path: found for path, found in new.items() if path not in problems}
+    good = {path: header for path, header in new.items() if path not in problems}
     names = {parse_dataset_path(path).without_revision for path in good}
-    kept = {
-        path: found
-        for path, found in registered.items()
+    remaining = {
+        path: header
+        for path, header in registered.items()
         if parse_dataset_path(without_uuid(path)).without_revision not in names
     }
-    # What is registered is right by definition: where the two disagree, the new files go.
-    for clash in check_rows({**kept, **good}):
+    # Registered files are right by definition: if the two disagree, the new files are refused.
+    for clash in check_rows({**remaining, **good}):
         table = _table(clash.where)
         blamed = [clash.where] if clash.where in good else list(good)
         for path in blamed:
@@ -146,7 +146,7 @@ def _unequal_rows(
 
 
 def _table(path: str) -> tuple[str, str, str | None, tuple[str, ...] | None]:
-    """Return what tells one table of a session from another."""
+    """Return the key of a file's table within its session."""
     parsed = parse_dataset_path(without_uuid(path))
     expected = dimensions(parsed.filename)
     return parsed.collection, parsed.object, parsed.extra, expected and expected[:1]

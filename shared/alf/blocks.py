@@ -1,4 +1,4 @@
-"""Buffered reading in whole blocks, of sources of which each read is a request."""
+"""Buffered reading in whole blocks, for sources where each read is a request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 SMALL_BLOCK, LARGE_BLOCK = 2**16, 2**23
-"""Bytes fetched at a time: of files of which the header is read, and of text read through."""
+"""Bytes fetched at a time: for files whose header is read, and for text read to the end."""
 
 HEADER_ONLY = frozenset(
     {"npy", "npz", "pqt", "ebin", "nwb", "mp4", "avi", "cbin", "bin", "flac", "wav", "tif"}
@@ -14,35 +14,35 @@ HEADER_ONLY = frozenset(
 
 
 def block_of(path: str, size: int) -> int:
-    """Return how many bytes of a file of some size are to be fetched at a time."""
+    """Return the number of bytes of a file to fetch at a time."""
     whole_text = path.rpartition(".")[2] not in HEADER_ONLY
     return min(max(size, 1), LARGE_BLOCK if whole_text else SMALL_BLOCK)
 
 
 class RangeFile(io.RawIOBase):
-    """A seekable file of which stretches are fetched from wherever it is.
+    """A seekable file over a source that returns ranges of bytes.
 
     Parameters
     ----------
     size : int
-        Its bytes.
+        Size in bytes.
     most : int, optional
-        Bytes fetched at once.
+        Most bytes per fetch.
     """
 
     def __init__(self, size: int, most: int | None = None) -> None:
         self._size, self._most, self._at = size, most or size, 0
 
     def fetch(self, start: int, count: int) -> bytes:
-        """Return `count` bytes from a position on, at least one of them."""
+        """Return up to `count` bytes from a position on, at least one."""
         raise NotImplementedError
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return that the file is readable."""
         return True
 
     def seekable(self) -> bool:
-        """Say that it has positions."""
+        """Return that the file is seekable."""
         return True
 
     def tell(self) -> int:
@@ -69,10 +69,10 @@ class RangeFile(io.RawIOBase):
 class BlockReader(io.BufferedReader):
     """A reader that always fetches a whole block.
 
-    Text is read through by ``read1``, which alone would fetch no more than it is asked for: 8 kB.
+    Text is read by ``read1``, which by itself would fetch only the requested 8 kB.
     """
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Return what is at hand, up to a size in bytes; fetch a block if that is nothing."""
+        """Return buffered bytes up to a size; fetch a block if the buffer is empty."""
         self.peek(1)
         return super().read1(size)

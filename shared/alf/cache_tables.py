@@ -1,7 +1,7 @@
 """The ONE client's cache tables as Parquet files (ONE convention, cache tables).
 
-Rows are sorted by their index; sizes are never null, and ``hash`` is an MD5 or empty: what else
-the client warns of, or stumbles over.
+Rows are sorted by their index, sizes are never null, and ``hash`` is an MD5 or empty; otherwise
+the client warns or fails.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 MIN_API_VERSION = "2.7.0"
 BEFORE_QC = "2.6.0"
-"""Last version of the client's convention whose tables have no column ``qc``."""
+"""Last version of the client's convention without a column ``qc``."""
 
 QC_ORDER = ["NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"]
 
@@ -85,7 +85,7 @@ def datasets_table(rows: Iterable[OneDataset]) -> Any:
     ordered = sorted(rows, key=lambda row: (row.eid, row.id))
     plain = [{name: getattr(row, name) for name in schema.names} for row in ordered]
     table = pa.Table.from_pylist(plain, schema)
-    if not plain:  # without rows Parquet has no categories; the client gives such a table its own
+    if not plain:  # without rows Parquet has no categories; the client adds its own
         return table
     codes = pa.array([QC_ORDER.index(row.qc) for row in ordered], pa.int8())
     qc = pa.DictionaryArray.from_arrays(codes, pa.array(QC_ORDER), ordered=True)
@@ -96,13 +96,13 @@ _PANDAS = {"uint16": "uint16", "uint64": "uint64", "bool": "bool"}
 
 
 def parquet(table: Any, about: Mapping[str, Any]) -> bytes:
-    """Return a table as a file.
+    """Return a table as a Parquet file.
 
     Parameters
     ----------
     table : pyarrow.Table
     about : mapping
-        The client's metadata: ``date_created`` (``YYYY-MM-DD HH:MM``) and ``origin`` at least.
+        The client's metadata: at least ``date_created`` (``YYYY-MM-DD HH:MM``) and ``origin``.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

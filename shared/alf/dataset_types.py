@@ -1,9 +1,9 @@
-"""The dataset types and data formats that Fornix knows, and how a file name finds its type.
+"""The dataset types and data formats of Fornix, and the match of file names to types.
 
-A dataset type says what a file holds: a name, a pattern that its file names match (``fnmatch``,
-letter case ignored), the unit and the shape of its content. The names are those of the ONE
-convention and of Alyx; a laboratory may register more through the API. Shapes are symbolic: rows
-of one object share their first dimension.
+A dataset type describes the content of a file: a name, a pattern of its file names (``fnmatch``,
+letter case ignored), the unit and the shape. The names are those of the ONE convention and of
+Alyx; a laboratory may register more through the API. Shapes are symbolic: files of one object
+share their first dimension.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from .path import parse_dataset_path, without_uuid
 
 
 class DatasetType(msgspec.Struct, frozen=True):
-    """What a file holds.
+    """The type of a file's content.
 
     Attributes
     ----------
     name : str
         Unique name, usually ``object.attribute``.
     filename_pattern : str
-        Pattern of the file names. Empty: the file's ``object.attribute`` (of a name outside the
-        grammar: all before its last dot) equals the type's name.
+        Pattern of the file names. If it is empty, the file's ``object.attribute`` equals the
+        type's name (for names outside the grammar, all before the last dot).
     unit : str
-        Unit of the content; empty where it has none.
+        Unit of the content; empty if it has none.
     shape : str
-        Symbolic dimensions, e.g. ``'trials, 2'``; ``'file'`` where rows are not defined.
+        Symbolic dimensions, e.g. ``'trials, 2'``; ``'file'`` if rows are not defined.
     description : str
         One sentence.
     """
@@ -45,7 +45,7 @@ class DatasetType(msgspec.Struct, frozen=True):
     description: str
 
     def matches(self, filename: str) -> bool:
-        """Say whether a file name, without folders and UUID, is of this type."""
+        """Return whether a file name, without folders and UUID, is of this type."""
         if self.filename_pattern:
             return _pattern(self.filename_pattern).match(filename.casefold()) is not None
         return _names(filename)[-1] == self.name
@@ -59,9 +59,9 @@ class DataFormat(msgspec.Struct, frozen=True):
     name : str
         Alyx's name of the format.
     extension : str
-        File extension without its dot; empty for formats that no file has.
+        File extension without its dot; empty for formats without files.
     description : str
-        What it is.
+        Description in words.
     rows : bool
         Whether the number of rows of an object can be read from the file.
     """
@@ -79,9 +79,10 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 @cache
 def _names(filename: str) -> tuple[str, ...]:
-    """Return the names of types that a file stands for, the most specific first.
+    """Return the possible type names of a file, the most specific first.
 
-    The last one is ``object.attribute``; of a name outside the grammar, all before its last dot.
+    The last one is ``object.attribute`` or, for names outside the grammar, all before the last
+    dot.
     """
     try:
         parsed = parse_dataset_path(filename)
@@ -96,7 +97,7 @@ def _names(filename: str) -> tuple[str, ...]:
 
 
 def match_dataset_type(filename: str, types: Iterable[DatasetType] | None = None) -> DatasetType:
-    """Find the one dataset type of a file.
+    """Find the dataset type of a file.
 
     Parameters
     ----------
@@ -108,9 +109,9 @@ def match_dataset_type(filename: str, types: Iterable[DatasetType] | None = None
     Returns
     -------
     DatasetType
-        The type whose pattern matches. Of several, the one whose name is the file's own
-        (``object.attribute``, with timescale and extra parts where the type has them), so that
-        a specific type may live beside a general pattern.
+        The type whose pattern matches. If several match, the type with the file's own name
+        (``object.attribute``, with timescale and extra parts if the type has them) wins. So a
+        specific type may exist beside a general pattern.
 
     Raises
     ------
@@ -120,13 +121,13 @@ def match_dataset_type(filename: str, types: Iterable[DatasetType] | None = None
         Several match and none is named exactly as the file.
     """
     name = without_uuid(filename.rpartition("/")[2])
-    found = [t for t in (DATASET_TYPES.values() if types is None else types) if t.matches(name)]
-    if len(found) > 1:
-        exact = ([t for t in found if t.name.casefold() == n.casefold()] for n in _names(name))
-        found = next(filter(None, exact), found)
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    matches = [t for t in (DATASET_TYPES.values() if types is None else types) if t.matches(name)]
+    if len(matches) > 1:
+        exact = ([t for t in matches if t.name.casefold() == n.casefold()] for n in _names(name))
+        matches = next(filter(None, exact), matches)
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
         raise DatasetTypeNotFound(
             filename,
             "object.attribute",
@@ -138,18 +139,19 @@ def match_dataset_type(filename: str, types: Iterable[DatasetType] | None = None
         filename,
         "object.attribute",
         _names(name)[0],
-        "more than one dataset type matches: " + ", ".join(sorted(t.name for t in found)),
+        "more than one dataset type matches: " + ", ".join(sorted(t.name for t in matches)),
         "narrow the filename_pattern of one of them",
     )
 
 
 @lru_cache(8192)
 def dimensions(filename: str) -> tuple[str, ...] | None:
-    """Return the symbolic dimensions of a file by the table of types; None where it has none.
+    """Return the symbolic dimensions of a file by the table of types; None if it has no rows.
 
-    The table is the only authority on which files are columns of one table: files of an object
-    whose first dimensions differ are not compared by their rows. A file of no known type has the
-    dimension of its object, ``''``, or no rows where the object's types have several.
+    Only this table decides which files are columns of one table: row numbers are compared only
+    between files of an object with the same first dimension. A file of unknown type has the
+    dimension of its object. That is ``''`` for an unknown object, and None if the object's types
+    have several.
     """
     try:
         shape = match_dataset_type(filename).shape
@@ -165,12 +167,12 @@ def dimensions(filename: str) -> tuple[str, ...] | None:
 @cache
 def _dimensions_of_objects() -> dict[str, set[str]]:
     """Return the first dimensions of the types of each object."""
-    found: dict[str, set[str]] = {}
-    for one in DATASET_TYPES.values():
-        if one.shape not in ("", "file"):
-            first = one.shape.partition(",")[0]
-            found.setdefault(one.name.partition(".")[0].casefold(), set()).add(first)
-    return found
+    by_object: dict[str, set[str]] = {}
+    for dataset_type in DATASET_TYPES.values():
+        if dataset_type.shape not in ("", "file"):
+            first = dataset_type.shape.partition(",")[0]
+            by_object.setdefault(dataset_type.name.partition(".")[0].casefold(), set()).add(first)
+    return by_object
 
 
 def data_format(filename: str) -> DataFormat:
@@ -196,10 +198,10 @@ def data_format(filename: str) -> DataFormat:
 
 
 def _read_types() -> dict[str, DatasetType]:
-    """Read ``dataset_types.tsv``: name, pattern, unit, shape, description, one type a line.
+    """Read ``dataset_types.tsv``: name, pattern, unit, shape, description; one type per line.
 
-    A pattern of ``-`` stands for ``*name[._]*``: any namespace before, any timescale, extra parts
-    and extension after.
+    A pattern of ``-`` stands for ``*name[._]*``: any namespace before, and any timescale, extra
+    parts and extension after the name.
     """
     types = {}
     lines = Path(__file__).with_suffix(".tsv").read_text(encoding="utf-8").splitlines()
@@ -214,8 +216,8 @@ def _read_types() -> dict[str, DatasetType]:
 # and shapes from the IBL overview of datasets. Coordinates are relative to bregma, ML-AP-DV.
 DATASET_TYPES: dict[str, DatasetType] = _read_types()
 
-# Alyx's table of formats, with what rigs write besides: wav and avi before compression, mov and
-# camlog where labcams records.
+# Alyx's table of formats, and further formats of rigs: wav and avi before compression, mov and
+# camlog of labcams.
 DATA_FORMATS: dict[str, DataFormat] = {
     row.name: row
     for row in (

@@ -1,7 +1,7 @@
-"""What can be wrong with a name, a file or a set of files, each as its own exception.
+"""Faults of a name, a file or a set of files, each as its own exception.
 
-Every error says three things a person at a rig can act on: the part at fault, the text that
-was found there, and what to do about it.
+Every error gives three facts that a person at a rig can act on: the part at fault, its text, and
+the remedy.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ class ALFError(Explained):
     Parameters
     ----------
     where : str
-        The path, file name or identifier that is at fault.
+        The path, file name or identifier at fault.
     part : str
         The part of it that breaks the rule, e.g. ``'attribute'``, ``'date'``, ``'header'``.
     text : str
-        The offending text as found.
+        The offending text.
     rule : str
-        The rule that is broken, as a sentence without a full stop.
+        The broken rule, as a sentence without a full stop.
     fix : str
-        What to do about it, as a sentence without a full stop.
+        The remedy, as a sentence without a full stop.
     """
 
     code = "alf_error"
@@ -59,7 +59,7 @@ class DataFormatNotFound(ALFError):
 
 
 class FileInvalid(ALFError):
-    """The bytes are not what the extension promises: truncated, malformed or unsafe."""
+    """The content does not fit the extension: truncated, malformed or unsafe."""
 
     code = "invalid_file"
 

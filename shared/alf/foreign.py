@@ -1,7 +1,7 @@
-"""Parsers of files from elsewhere: whatever is in a file, they end, and say why they refuse it.
+"""Parsers of foreign files: they end on any content, and explain a refusal.
 
-A file is data of somebody's program. Parsers have limits on size, depth and what they make, and
-hand on plain JSON values alone: a date is text, keys are text.
+Nobody vouches for the content of such files. So the parsers limit size, depth and number of
+values, and return only plain JSON values: dates and keys are text.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import json
 from typing import Any
 
 YAML_BYTES = 262_144
-"""Longest YAML file: its parser takes a second for so much; descriptions have some kilobytes."""
+"""Longest YAML file; parsing it takes a second. Descriptions have a few kilobytes."""
 
 JSON_BYTES = 256 * 2**20
-"""Longest JSON file; it is held in memory."""
+"""Longest JSON file, which is held in memory."""
 
 LINE_BYTES = 16 * 2**20
 """Longest line of a text file with one value a line."""
 
 VALUES = 100_000
-"""Most values of a YAML file, counted where aliases repeat them."""
+"""Most values of a YAML file; values repeated by aliases count each time."""
 
 DEPTH = 64
 """Deepest nesting of a YAML file's values."""
@@ -29,7 +29,7 @@ TOO_MUCH = "it takes more memory than there is for it"
 
 
 class ContentRefused(ValueError):
-    """The content of a file is not what its format says, or beyond a limit; says why."""
+    """The content of a file does not fit its format, or exceeds a limit."""
 
 
 def read_json(content: bytes | str) -> Any:
@@ -38,7 +38,7 @@ def read_json(content: bytes | str) -> Any:
     Raises
     ------
     ContentRefused
-        It is no JSON, too long, or nested too deep.
+        It is not JSON, too long, or nested too deep.
     """
     if len(content) > JSON_BYTES:
         raise ContentRefused(f"{len(content)} bytes of JSON are more than {JSON_BYTES}")
@@ -53,12 +53,12 @@ def read_json(content: bytes | str) -> Any:
 
 
 def read_yaml(content: bytes) -> Any:
-    """Return the value of a YAML file as JSON has values.
+    """Return the value of a YAML file as a JSON value.
 
     Raises
     ------
     ContentRefused
-        It is no YAML, too long, nested too deep, or too much once aliases are written out.
+        It is not YAML, too long, nested too deep, or has too many values after expanding aliases.
     """
     import yaml
 

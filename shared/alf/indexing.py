@@ -1,4 +1,4 @@
-"""The index of a table or a video: which bytes hold which rows, and what reading them needs."""
+"""The index of a table or a video: the bytes of each part, and the facts that readers need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOOTER = 8
 """Bytes at the end of a Parquet file: the length of its metadata, and ``PAR1``."""
 
 MOST_FOOTER = 2**24
-"""Bytes of a table's metadata that an index takes."""
+"""Most bytes of a table's metadata in an index."""
 
 
 def packed(values: Sequence[int] | npt.NDArray[np.int64]) -> str:
@@ -41,7 +41,7 @@ def table_index(file: BinaryIO, size: int) -> ObjectIndex | None:
     Raises
     ------
     ValueError, pyarrow.ArrowException
-        It is none.
+        It is no Parquet file.
     """
     import pyarrow.parquet as pq
 
@@ -78,7 +78,7 @@ def table_index(file: BinaryIO, size: int) -> ObjectIndex | None:
 
 
 def video_index(file: BinaryIO, size: int, name: str) -> ObjectIndex | None:
-    """Return the index of a video whose frames lie one after the other; None of another.
+    """Return the index of a video; None unless its frames lie one after the other.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def video_index(file: BinaryIO, size: int, name: str) -> ObjectIndex | None:
     if not len(keys) or keys[0] != 0 or (tables.offsets[1:] < ends[:-1]).any():
         return None
     last = [*(keys[1:] - 1), len(ends) - 1]
-    # Sound may lie between frames: a part ends as the next begins.
+    # Sound may lie between frames, so a part ends where the next begins.
     gaps = tables.offsets[1:] - ends[:-1]
     begins = tables.offsets[keys]
     lengths = np.diff([*begins, ends[last[-1]]])

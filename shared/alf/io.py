@@ -1,7 +1,7 @@
 """Load and save the files of the ALF convention by their extension; load whole objects.
 
-Arrays are read with ``allow_pickle=False``: a file can not run code. numpy, pandas and pyarrow
-are imported when a file needs them.
+Arrays are read with ``allow_pickle=False``, so a file cannot run code. numpy, pandas and pyarrow
+are imported on demand.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SEPARATORS = {".csv": ",", ".ssv": " ", ".tsv": "\t", ".htsv": "\t"}
 ROW_GROUP = 2**16
-"""Rows of a table's part, which is had by one request: 18 minutes of a camera at 60 Hz."""
+"""Rows of a part of a table, read by one request: 18 minutes of a camera at 60 Hz."""
 
 _CONTENT = frozenset({".npy", ".npz", ".pqt", ".json", ".jsonable", ".yml", ".yaml", *_SEPARATORS})
 
@@ -38,9 +38,9 @@ def load(path: Path | str) -> Any:
     Returns
     -------
     object
-        ``npy``: array, one column as a vector. ``npz``: dict of arrays. ``pqt``, ``csv``, ``ssv``,
-        ``tsv``, ``htsv``: data frame. ``json``, ``yml``, ``yaml``: their content. ``jsonable``:
-        list. Anything else (video, binary, text): the path.
+        ``npy``: array (a single column as a vector). ``npz``: dict of arrays. ``pqt``, ``csv``,
+        ``ssv``, ``tsv``, ``htsv``: data frame. ``json``, ``yml``, ``yaml``: content.
+        ``jsonable``: list. Anything else (video, binary, text): the path.
 
     Raises
     ------
@@ -58,23 +58,23 @@ def load(path: Path | str) -> Any:
 
 
 def has_content(name: str) -> bool:
-    """Return whether a file's content is loaded by its extension; of others there is the path."""
+    """Return whether `load` returns a file's content; for other files it returns the path."""
     return Path(name).suffix in _CONTENT
 
 
 def load_bytes(name: str, data: bytes) -> Any:
-    """Return the content of a file whose bytes are at hand, as `load` does.
+    """Return the content of a file from its bytes, as `load` does.
 
     Parameters
     ----------
     name : str
-        Its name or path; the extension says what it is.
+        Its name or path; the extension gives the format.
     data : bytes
 
     Raises
     ------
     FileInvalid
-        As `load`; or its extension says nothing of its content.
+        See `load`; or the extension is of a format without content to load.
     """
     suffix = Path(name).suffix
     if suffix not in _CONTENT:
@@ -128,14 +128,14 @@ def _read(suffix: str, source: Path | io.BytesIO) -> Any:
 def save(path: Path | str, content: np.ndarray | pd.DataFrame | dict | list) -> Path:
     """Save an array (``npy``), table (``pqt``, ``csv``), ``json``, ``jsonable`` by its extension.
 
-    The file appears under its name only when it is whole.
+    The file appears under its name only when it is complete.
 
     Parameters
     ----------
     path : path
-        Where to save; folders are made. The name must be valid.
+        Target; missing folders are made. The name must be valid.
     content : array, data frame, dict or list
-        What to save; a ``jsonable`` takes a list.
+        Content; a list for ``jsonable``.
 
     Returns
     -------
@@ -176,20 +176,20 @@ def save(path: Path | str, content: np.ndarray | pd.DataFrame | dict | list) -> 
 
 
 def load_object(folder: Path | str, name: str) -> dict[str, Any]:
-    """Load the attributes of an object in one folder, its table taken apart by columns.
+    """Load the attributes of an object in one folder; its table is split into columns.
 
     Parameters
     ----------
     folder : path
-        Collection's folder; the latest revision folder in it is read over it.
+        Folder of the collection; files of its latest revision folder take precedence.
     name : str
         Object, e.g. ``'trials'``; any namespace.
 
     Returns
     -------
     dict
-        Content by attribute (with its timescale and extra parts, where it has them). Columns of
-        ``table`` win over files of the same name; ``x_0`` and ``x_1`` are joined to ``x`` with
+        Content by attribute (with its timescale and extra parts, if any). Columns of ``table``
+        take precedence over files of the same name; ``x_0`` and ``x_1`` are joined to ``x`` with
         two columns.
 
     Raises
@@ -197,7 +197,7 @@ def load_object(folder: Path | str, name: str) -> dict[str, Any]:
     FileNotFoundError
         The folder has no file of this object.
     FileInvalid
-        A file can not be read.
+        A file cannot be read.
     """
     folder = Path(folder)
     latest: dict[str, Path] = {}
@@ -218,7 +218,7 @@ def load_object(folder: Path | str, name: str) -> dict[str, Any]:
 
 
 def explode(table: pd.DataFrame | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Take a table apart by columns; ``x_0`` and ``x_1`` become ``x`` with two columns.
+    """Split a table into columns; ``x_0`` and ``x_1`` become ``x`` with two columns.
 
     Parameters
     ----------

@@ -1,15 +1,15 @@
-"""Where raw task data, trials, wheel and sorted spikes of a session lie, in every layout.
+"""Files of a session's raw task data, trials, wheel and sorted spikes, in every layout.
 
-The layouts, as the public data and the rigs of all versions have them:
+The layouts of the public data and of the rigs of all versions:
 
-- ``alf/_ibl_trials.table.pqt`` with a few columns in files of their own beside it (since 2021);
+- ``alf/_ibl_trials.table.pqt``, with a few columns in separate files (since 2021);
 - ``alf/_ibl_trials.choice.npy`` and its like, a file for each column (public data of 2019);
 - ``alf/task_00/…``, ``alf/task_01/…``: several protocols in a session (rigs since version 8);
 - ``alf/probe00/…``, ``alf/probe00/pykilosort/…``: sorted spikes by probe, and by sorter if named;
-- ``raw_ephys_data/probe00/….ap.ebin`` with ``….ap.eh``: what a probe recorded, compressed here;
+- ``raw_ephys_data/probe00/….ap.ebin`` with ``….ap.eh``: a probe's recording, compressed here;
 - any of them below a revision, ``alf/#2024-05-06#/…``.
 
-Files are judged by their names alone; nothing is opened here.
+Only the names of files count; no file is opened.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from .errors import ALFInvalid
 from .path import DatasetPath, parse_dataset_path, without_uuid
 
 TABLE = "table"
-"""Attribute of the one file that holds an object's columns side by side."""
+"""Attribute of the file that holds an object's columns side by side."""
 
 TRIAL_COLUMNS = ("choice", "contrastLeft", "contrastRight", "feedbackType")
-"""Columns without which there is no behaviour to show (ONE convention, object `trials`)."""
+"""Columns that the behaviour pages need (ONE convention, object `trials`)."""
 
 SPIKE_ARRAYS = ("times", "clusters", "amps", "depths")
-"""Arrays without which sorted spikes cannot be shown (ONE convention, object `spikes`)."""
+"""Arrays that the pages of sorted spikes need (ONE convention, object `spikes`)."""
 
 RAW_EPHYS = "raw_ephys_data/"
-"""Folder of what probes recorded, with a folder for each probe (ONE convention)."""
+"""Folder of the probes' recordings, with a folder for each probe (ONE convention)."""
 
 _TASK = re.compile(r"alf(?:/task_(\d{2}))?")
 _RAW_TASK = re.compile(r"raw_behavior_data|raw_task_data_(\d{2})")
 
 
 class ObjectFiles(msgspec.Struct, frozen=True):
-    """The files of an object in one collection, of each attribute the revision that counts.
+    """The files of an object in one collection, one revision of each attribute.
 
     Attributes
     ----------
     collection : str
         Folder, without the revision's.
     files : dict of str
-        Path within the session by attribute; an attribute with a timescale has it appended
+        Paths within the session by attribute; a timescale is appended to the attribute
         (``times_bpod``).
     """
 
@@ -55,12 +55,12 @@ class ObjectFiles(msgspec.Struct, frozen=True):
 
     @property
     def table(self) -> str | None:
-        """The path of the table; None where each column is a file."""
+        """The path of the table; None if each column is a file."""
         path = self.files.get(TABLE)
         return path if path and path.endswith(".pqt") else None
 
     def columns(self) -> dict[str, str]:
-        """Return the paths of the columns that are arrays of their own, by attribute."""
+        """Return the paths of the columns that are separate arrays, by attribute."""
         return {name: path for name, path in self.files.items() if path.endswith(".npy")}
 
 
@@ -70,35 +70,49 @@ def trials_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[Obj
     Parameters
     ----------
     paths : iterable of str
-        Datasets' paths within the session; those that are no datasets are passed over.
+        Datasets' paths within the session; other paths are skipped.
     preferred : collection of str
-        Paths that are the default among their revisions; without one the latest counts.
+        Paths of default revisions; without a default the latest revision counts.
     """
-    found = [one for one in objects(paths, "trials", preferred) if _TASK.fullmatch(one.collection)]
-    return [one for one in found if one.table or set(TRIAL_COLUMNS) <= one.files.keys()]
+    candidates = [
+        trials
+        for trials in objects(paths, "trials", preferred)
+        if _TASK.fullmatch(trials.collection)
+    ]
+    return [
+        trials
+        for trials in candidates
+        if trials.table or set(TRIAL_COLUMNS) <= trials.files.keys()
+    ]
 
 
 def wheel_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[ObjectFiles]:
     """Return the wheel's positions of a session, one entry per protocol in the order they ran."""
-    found = [one for one in objects(paths, "wheel", preferred) if _TASK.fullmatch(one.collection)]
-    return [one for one in found if "position" in one.files]
+    candidates = [
+        wheel for wheel in objects(paths, "wheel", preferred) if _TASK.fullmatch(wheel.collection)
+    ]
+    return [wheel for wheel in candidates if "position" in wheel.files]
 
 
 def sortings_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[ObjectFiles]:
     """Return the sorted spikes of a session, one entry per probe and sorter."""
-    found = objects(paths, "spikes", preferred)
-    return [one for one in found if one.collection.startswith("alf/") and "times" in one.files]
+    candidates = objects(paths, "spikes", preferred)
+    return [
+        spikes
+        for spikes in candidates
+        if spikes.collection.startswith("alf/") and "times" in spikes.files
+    ]
 
 
 class RecordingFiles(msgspec.Struct, frozen=True):
-    """A compressed raw recording of a probe, of the revision that counts.
+    """The files of a compressed raw recording of a probe.
 
     Attributes
     ----------
     probe : str
         Its folder's name, ``probe00``.
     band : str
-        ``ap``, ``lf``, or ``wide`` where the name tells none.
+        ``ap``, ``lf``, or ``wide`` if the name has neither.
     data, index : str
         Paths within the session of samples (``.ebin``) and index (``.eh``).
     overview : str, optional
@@ -118,7 +132,7 @@ def recordings_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list
     Parameters
     ----------
     paths, preferred
-        As for :func:`trials_in`. A recording without its index is passed over.
+        See :func:`trials_in`. Recordings without an index are skipped.
     """
     chosen: dict[tuple[str, str], tuple[tuple[bool, str], str]] = {}
     raw = (path for path in paths if path.startswith(RAW_EPHYS))
@@ -128,7 +142,7 @@ def recordings_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list
         if key not in chosen or chosen[key][0] < rank:
             chosen[key] = (rank, path)
     files = {key: path for key, (_, path) in chosen.items()}
-    found = []
+    recordings = []
     for (collection, name), data in sorted(files.items()):
         stem = name.removesuffix(".ebin")
         index = files.get((collection, f"{stem}.eh"))
@@ -137,19 +151,19 @@ def recordings_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list
         probe = collection.removeprefix(RAW_EPHYS).partition("/")[0]
         band = next((part for part in stem.split(".") if part in ("ap", "lf")), "wide")
         overview = files.get((collection, f"{stem}.rms.npy"))
-        found.append(RecordingFiles(probe, band, data, index, overview))
-    return sorted(found, key=lambda one: (one.probe, one.band))
+        recordings.append(RecordingFiles(probe, band, data, index, overview))
+    return sorted(recordings, key=lambda one: (one.probe, one.band))
 
 
 class FilmFiles(msgspec.Struct, frozen=True):
-    """The film of a camera, of the revision that counts.
+    """The files of a camera's film.
 
     Attributes
     ----------
     camera : str
         ``left``, ``right``, ``body``, …
     film, times : str
-        Paths within the session of the film (``.mp4``) and of its frames' times.
+        Paths within the session of the film (``.mp4``) and of the times of its frames.
     """
 
     camera: str
@@ -163,7 +177,7 @@ def films_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[Film
     Parameters
     ----------
     paths, preferred
-        As for :func:`trials_in`.
+        See :func:`trials_in`.
     """
     films: dict[str, tuple[tuple[bool, str], str]] = {}
     times: dict[str, tuple[tuple[bool, str], str]] = {}
@@ -189,7 +203,7 @@ def objects(paths: Iterable[str], name: str, preferred: Collection[str] = ()) ->
     Parameters
     ----------
     paths, preferred
-        As for :func:`trials_in`.
+        See :func:`trials_in`.
     name : str
         Object, with any namespace.
     """
@@ -210,12 +224,12 @@ def objects(paths: Iterable[str], name: str, preferred: Collection[str] = ()) ->
 
 def raw_collections_in(paths: Iterable[str]) -> list[str]:
     """Return the folders of raw task data among paths within a session, sorted."""
-    found = {path.partition("/")[0] for path in paths if "/" in path}
-    return sorted(name for name in found if _RAW_TASK.fullmatch(name))
+    folders = {path.partition("/")[0] for path in paths if "/" in path}
+    return sorted(name for name in folders if _RAW_TASK.fullmatch(name))
 
 
 def output_collection(raw_collection: str) -> str:
-    """Return where a protocol's results belong, by the folder of its raw data.
+    """Return the collection of a protocol's results, by the folder of its raw data.
 
     Parameters
     ----------

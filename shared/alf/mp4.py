@@ -1,7 +1,7 @@
-"""Videos (MP4, ISO/IEC 14496-12): where the frames lie in the file, from its sample tables.
+"""Videos (MP4, ISO/IEC 14496-12): the places of the frames in the file, from its sample tables.
 
-Only boxes are read, no picture: the ``moov`` box tells size, place, time and kind of each frame of
-the first video track. Tables are bounded by the frames that they tell of.
+Only boxes are read, not pictures: the ``moov`` box has size, place, time and kind of each frame of
+the first video track. The number of frames bounds the tables.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ import numpy.typing as npt
 from .errors import FileInvalid
 
 MOST_FRAMES = 2**24
-"""Frames of a video: 31 hours at 150 a second."""
+"""Most frames of a video: 31 hours at 150 frames per second."""
 
 MOST_MOOV = 2**28
-"""Bytes of a video's tables."""
+"""Most bytes of a video's tables."""
 
 _INNER = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
 
 
 class VideoTables(msgspec.Struct, frozen=True):
-    """What the tables of a video tell of its frames, in the order in which they are stored.
+    """The tables of a video: its frames in stored order.
 
     Attributes
     ----------
     width, height : int
         Pixels.
     timescale : int
-        Units of time a second.
+        Units of time per second.
     sizes, offsets, times : array of int64, shape (frames,)
-        Bytes of each frame, where it begins in the file, and when it is decoded, in units of time.
+        Size in bytes, position in the file, and decoding time (in units of time) of each frame.
     keyframes : array of int64
-        Frames that are decoded without others.
+        Numbers of the frames that are decoded without others.
     description : bytes
-        The box of the codec (``avc1`` …) that a decoder is set up with.
+        The codec's box (``avc1`` …), which configures a decoder.
     """
 
     width: int
@@ -60,14 +60,14 @@ def video_tables(file: BinaryIO, size: int, name: str = "") -> VideoTables:
     file : binary file
         Seekable.
     size : int
-        Its bytes.
+        Size in bytes.
     name : str
-        For errors.
+        Name of the file in errors.
 
     Raises
     ------
     FileInvalid
-        It has none, or they contradict each other or the file.
+        The file has no tables, or they contradict each other or the file.
     """
     try:
         tables = _tables(_moov(file, size))
@@ -125,13 +125,13 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _flat(data: bytes) -> dict[bytes, bytes]:
-    """Return the boxes of a track by kind, those within others too."""
-    found: dict[bytes, bytes] = {}
+    """Return the boxes of a track by kind, including nested ones."""
+    boxes: dict[bytes, bytes] = {}
     for kind, body in _boxes(data):
-        found.setdefault(kind, body)
+        boxes.setdefault(kind, body)
         if kind in _INNER:
-            found = _flat(body) | found
-    return found
+            boxes = _flat(body) | boxes
+    return boxes
 
 
 def _tables(moov: bytes) -> VideoTables | None:
@@ -172,7 +172,7 @@ def _of_track(boxes: dict[bytes, bytes]) -> VideoTables:
 
 
 def _column(box: bytes, columns: int, dtype: str) -> npt.NDArray[np.int64]:
-    """Return the table of a box with version, flags and count before it."""
+    """Return the table of a box, which follows version, flags and count."""
     (count,) = struct.unpack_from(">I", box, 4)
     width = np.dtype(dtype).itemsize * columns
     if count > MOST_FRAMES or len(box) < 8 + count * width:
@@ -198,7 +198,7 @@ def _runs(box: bytes, n: int) -> npt.NDArray[np.int64]:
 
 
 def _offsets(boxes: dict[bytes, bytes], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return where each frame begins: chunks have places, and frames follow each other in one."""
+    """Return the position of each frame; the frames of a chunk follow each other."""
     if b"co64" in boxes:
         chunks = _column(boxes[b"co64"], 1, ">u8")[:, 0]
     else:

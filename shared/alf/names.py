@@ -1,14 +1,14 @@
-r"""What names may be, by kind: one grammar for all ways in.
+r"""Valid names, by kind: one grammar for all inputs.
 
-A name that is a folder or a file somewhere must be one on every system that meets it: Linux,
-macOS and Windows, S3, a web address. So separators, control characters, ``..``, a dot or space at
-the end and Windows' device names are refused everywhere.
+A name of a folder or file must be valid on every system: Linux, macOS and Windows, S3, web
+addresses. So separators, control characters, ``..``, a dot or space at the end and Windows' device
+names are refused everywhere.
 
-Letters of any script are allowed where both the ONE convention (``\w``) and Alyx (``\w`` in its
+Letters of any script are allowed if both the ONE convention (``\w``) and Alyx (``\w`` in its
 validators of nicknames) allow them: an animal called ``größe_5`` in Alyx can be imported, so it
-can be made here. They have one normal form, NFKC (Unicode Annex 15): a name that looks the same
-is the same. Names of laboratories and of users are ASCII: those are parts of queues' and roles'
-names in AWS, these tell people who somebody is.
+can be made here. Names have one normal form, NFKC (Unicode Annex 15), so that names that look the
+same are the same. Names of laboratories and users are ASCII: the former are parts of names of
+queues and roles in AWS, the latter must identify people.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ DEVICES = frozenset({"con", "prn", "aux", "nul"}) | {
 """Names that are devices on Windows, with any extension (Microsoft, "Naming Files")."""
 
 UNSAFE = '<>:"/\\|?*'
-"""Characters no file name of Windows has (Microsoft, "Naming Files")."""
+"""Characters that file names of Windows cannot have (Microsoft, "Naming Files")."""
 
 
 class Kind(NamedTuple):
-    """A kind of name: its pattern, the same in words, its greatest length."""
+    """A kind of name: its pattern, the rule in words, its greatest length."""
 
     pattern: str
     rule: str
@@ -39,7 +39,7 @@ KINDS: dict[str, Kind] = {
     "lab": Kind(
         r"[a-zA-Z][a-zA-Z0-9_]*",
         "only ASCII letters, digits and underscores, beginning with a letter",
-        41,  # a queue's name in SQS has 80 characters, with what is before and after
+        41,  # a queue's name in SQS has at most 80 characters, with prefix and suffix
     ),
     "user": Kind(
         r"[a-zA-Z0-9_][a-zA-Z0-9_.@+-]*",
@@ -53,15 +53,15 @@ KINDS: dict[str, Kind] = {
     "label": Kind(_ANY, "printable characters", 255),
     "term": Kind(_ANY, "printable characters", 255),
 }
-"""Kinds of names. A label is part of an address (tag, project, repository …); a term of a list
-of words may have slashes (``Behavior training/tasks``)."""
+"""Kinds of names. A label is part of an address (tag, project, repository …). A term is an entry
+of a list of words and may have slashes (``Behavior training/tasks``)."""
 
 FOLDERS = frozenset({"lab", "subject", "revision", "folder", "dataset"})
-"""Kinds that are folders or files somewhere."""
+"""Kinds that name folders or files."""
 
 
 def check(kind: str, text: str) -> None:
-    """Refuse what is no name of a kind.
+    """Refuse a text that is no valid name of a kind.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def check(kind: str, text: str) -> None:
     Raises
     ------
     ValueError
-        That says what is wrong and what the rule is.
+        With the fault and the rule.
     """
     if kind == "collection":
         if len(text) > KINDS["folder"].maximum:
@@ -81,18 +81,18 @@ def check(kind: str, text: str) -> None:
             check("folder", folder)
         return
     rule = KINDS[kind]
-    shown = text[:60].encode("unicode_escape", "replace").decode() if text else "an empty name"
+    quoted = text[:60].encode("unicode_escape", "replace").decode() if text else "an empty name"
     if len(text) > rule.maximum:
         raise ValueError(f"At most {rule.maximum} characters.")
     if not text.isprintable() or not text.strip():
-        raise ValueError(f"{shown}: a name has no control characters and is not empty.")
+        raise ValueError(f"{quoted}: a name has no control characters and is not empty.")
     if text != text.strip():
         raise ValueError(f"{text!r}: a name has no space at its beginning or end.")
     if kind != "term" and re.search(r"[/\\]", text):
         raise ValueError(f"{text!r}: a name has no slashes.")
     if unicodedata.normalize("NFKC", text) != text:
         normal = unicodedata.normalize("NFKC", text)
-        raise ValueError(f"{shown}: write it in its normal form, {normal!r}.")
+        raise ValueError(f"{quoted}: write it in its normal form, {normal!r}.")
     if kind in FOLDERS:
         _check_folder(text)
     if not re.fullmatch(rule.pattern, text):
@@ -102,14 +102,14 @@ def check(kind: str, text: str) -> None:
 def _check_folder(text: str) -> None:
     if set(text) <= {"."} or text.endswith("."):
         raise ValueError(f"{text!r}: a name is not made of dots and does not end with one.")
-    if found := set(text) & set(UNSAFE):
-        raise ValueError(f"{text!r}: a file's name cannot have {' '.join(sorted(found))}.")
+    if invalid := set(text) & set(UNSAFE):
+        raise ValueError(f"{text!r}: a file's name cannot have {' '.join(sorted(invalid))}.")
     if text.partition(".")[0].strip().casefold() in DEVICES:
         raise ValueError(f"{text!r}: Windows keeps this name for a device.")
 
 
 def is_name(kind: str, text: str) -> bool:
-    """Return whether a text is a name of a kind."""
+    """Return whether a text is a valid name of a kind."""
     try:
         check(kind, text)
     except ValueError:
@@ -118,9 +118,9 @@ def is_name(kind: str, text: str) -> bool:
 
 
 def look(text: str) -> str:
-    """Return what a name looks like: two names of one look are taken for each other.
+    """Return the look of a name; names with equal looks are mistaken for each other.
 
-    Capitals do not tell folders apart on Windows and macOS.
+    Windows and macOS ignore the case of folder names.
     """
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
@@ -129,15 +129,15 @@ _ALIKE = (("0", "o"), ("1", "l"), ("i", "l"), ("rn", "m"), ("vv", "w"))
 
 
 def look_of_user(username: str) -> str:
-    """Return what a user's name looks like, in any font: 0 is o, 1 and i are l, rn is m."""
-    shown = look(username)
-    for one, other in _ALIKE:
-        shown = shown.replace(one, other)
-    return shown
+    """Return the look of a user's name in any font: 0 is o, 1 and i are l, rn is m."""
+    name_look = look(username)
+    for part, other in _ALIKE:
+        name_look = name_look.replace(part, other)
+    return name_look
 
 
 def check_path(path: str) -> None:
-    """Refuse a path below a session whose folders or file are no names.
+    """Refuse a path below a session with an invalid folder or file name.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def check_path(path: str) -> None:
     Raises
     ------
     ValueError
-        That says which part is wrong.
+        With the invalid part.
     """
     *folders, name = path.split("/")
     for i, folder in enumerate(folders):
@@ -160,17 +160,17 @@ def check_path(path: str) -> None:
 
 
 def check_arguments(arguments: object) -> None:
-    """Refuse arguments of a task whose folders are no collections: the worker writes there.
+    """Refuse arguments of a task with invalid collections, because the worker writes there.
 
     Parameters
     ----------
     arguments : object
-        A JSON value; what is below a key that ends in ``collection`` or ``revision`` is checked.
+        A JSON value; values of keys that end in ``collection`` or ``revision`` are checked.
 
     Raises
     ------
     ValueError
-        That names the argument.
+        With the name of the argument.
     """
     if isinstance(arguments, dict):
         for key, value in arguments.items():

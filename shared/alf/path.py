@@ -1,6 +1,6 @@
 """Parse, build and validate the paths of sessions and datasets.
 
-Parsing a valid path and building it again gives the same text; a path with anything wrong gives
+Parsing a valid path and building it again gives the same text. An invalid path raises
 :class:`~shared.alf.errors.ALFInvalid`, which names the part and the fix.
 """
 
@@ -16,7 +16,7 @@ from .errors import ALFInvalid
 from .spec import PARTS, part_regex, regex
 
 MAX_NAME_BYTES = 255
-"""Longest file or folder name that common file systems store, in bytes of UTF-8."""
+"""Longest file or folder name of common file systems, in bytes of UTF-8."""
 
 
 class SessionPath(msgspec.Struct, frozen=True, order=True):
@@ -25,7 +25,7 @@ class SessionPath(msgspec.Struct, frozen=True, order=True):
     Attributes
     ----------
     lab : str or None
-        Laboratory, when the path has the ``lab/Subjects/`` form.
+        Laboratory, if the path has the ``lab/Subjects/`` form.
     subject : str
         Nickname of the subject.
     date : datetime.date
@@ -77,12 +77,12 @@ class DatasetPath(msgspec.Struct, frozen=True):
     namespace, timescale, extra : str or None
         Optional parts of the name.
     object, attribute, extension : str
-        Parts that every name has.
+        Required parts of the name.
 
     Raises
     ------
     ALFInvalid
-        A part does not follow the grammar, or the parts together would be read differently.
+        A part does not follow the grammar, or the path would be parsed into other parts.
     """
 
     collection: str = ""
@@ -140,7 +140,7 @@ class DatasetPath(msgspec.Struct, frozen=True):
 
     @property
     def without_revision(self) -> str:
-        """The path without its revision folder: what all revisions of a dataset share."""
+        """The path without its revision folder, common to all revisions of a dataset."""
         return msgspec.structs.replace(self, revision="").build()
 
 
@@ -187,14 +187,14 @@ def split_session(path: str) -> tuple[SessionPath, str]:
     Parameters
     ----------
     path : str
-        ``[lab/Subjects/]subject/date/number/relative/path``; nothing may come before.
+        ``[lab/Subjects/]subject/date/number/relative/path``, without anything before.
 
     Returns
     -------
     session : SessionPath
         The session.
     relative_path : str
-        The rest, not validated, without its leading ``/``; empty when nothing follows.
+        The rest, not validated, without its leading ``/``; empty if nothing follows.
     """
     folders = path.split("/")
     depth = 5 if len(folders) > 1 and folders[1] == "Subjects" else 3
@@ -202,14 +202,14 @@ def split_session(path: str) -> tuple[SessionPath, str]:
 
 
 def is_valid(path: str, template: str = "dataset") -> bool:
-    """Say whether a text is valid as a whole.
+    """Return whether a text is a valid path.
 
     Parameters
     ----------
     path : str
         The text.
     template : {'session', 'file', 'dataset', 'full'}
-        What it should be.
+        Kind of path.
     """
     try:
         if template == "session":
@@ -225,7 +225,7 @@ def is_valid(path: str, template: str = "dataset") -> bool:
 
 
 def is_uuid(text: str) -> bool:
-    """Say whether a text is a UUID in canonical form that ONE clients accept (version 3, 4, 5)."""
+    """Return whether a text is a canonical UUID that ONE clients accept (version 3, 4, 5)."""
     try:
         uuid = UUID(text)
     except ValueError:
@@ -234,7 +234,7 @@ def is_uuid(text: str) -> bool:
 
 
 def with_uuid(name: str, uuid: UUID | str) -> str:
-    """Put a dataset's UUID before the extension, in place of one that is already there.
+    """Put a dataset's UUID before the extension; an existing UUID is replaced.
 
     Parameters
     ----------
@@ -268,14 +268,14 @@ def with_uuid(name: str, uuid: UUID | str) -> str:
 
 
 def without_uuid(name: str) -> str:
-    """Take a dataset's UUID out of a file name or path; leave other names as they are."""
+    """Return a file name or path without the dataset's UUID; other names stay as they are."""
     stem, dot, extension = name.rpartition(".")
     rest, dot, uuid = stem.rpartition(".")
     return f"{rest}.{extension}" if dot and rest and is_uuid(uuid) else name
 
 
 def uuid_in(name: str) -> UUID | None:
-    """Return the UUID that stands before the extension of a file name, if there is one."""
+    """Return the UUID before the extension of a file name; None if there is none."""
     text = name.rpartition(".")[0].rpartition(".")[2]
     return UUID(text) if is_uuid(text) else None
 
@@ -287,7 +287,7 @@ def _check(part: str, text: str, where: str) -> None:
 
 
 def _refuse(where: str, part: str, text: str, fix: str | None = None) -> NoReturn:
-    """Raise for one part of a path; the fix defaults to an example of the part."""
+    """Raise the error about one part of a path; the fix defaults to an example of the part."""
     rule = f"{part} is {PARTS[part].rule}"
     raise ALFInvalid(where, part, text, rule, fix or f"rename it, for example {_example(part)}")
 
@@ -297,7 +297,7 @@ def _example(part: str) -> str:
 
 
 def _explain_session(path: str) -> NoReturn:
-    """Raise for the first part at fault of a text that is not a session path."""
+    """Raise the error about the first invalid part of a session path."""
     if "\\" in path:
         _refuse(path, "subject", path, "separate folders by '/'")
     folders = path.split("/")
@@ -315,7 +315,7 @@ def _explain_session(path: str) -> NoReturn:
 
 
 def _explain_dataset(path: str) -> NoReturn:
-    """Raise for the first part at fault of a text that is not a dataset's path."""
+    """Raise the error about the first invalid part of a dataset's path."""
     if "\\" in path:
         _refuse(path, "collection", path, "separate folders by '/'")
     *folders, name = path.split("/")
@@ -332,7 +332,7 @@ def _explain_dataset(path: str) -> NoReturn:
 
 
 def _explain_filename(path: str, name: str) -> NoReturn:
-    """Raise for the first part at fault of a file name."""
+    """Raise the error about the first invalid part of a file name."""
     if name.startswith("."):
         fix = "leave hidden files and macOS '._' files out of the session"
         _refuse(path, "object", name, fix)

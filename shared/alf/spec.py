@@ -2,12 +2,12 @@ r"""The ONE/ALF grammar as data, and the regular expressions built from it.
 
 A full path is ``lab/Subjects/subject/date/number/collection/#revision#/filename`` and a file
 name is ``_namespace_object.attribute_timescale.extra.extension``. ``PARTS`` holds one row per
-part; ``TEMPLATES`` says how parts are joined. Nothing else in Fornix knows the grammar.
+part; ``TEMPLATES`` join the parts. No other module of Fornix knows the grammar.
 
 Source: the ONE convention (Rossant et al., "Open Neurophysiology Environment"), as accepted by
-ONE-api 3.6.1. Where that client's pattern matches unanchored, or up to a final newline, this one
-matches the whole text or nothing; folders named ``.``, ``..`` or nothing are refused because they
-would leave the session.
+ONE-api 3.6.1. That client's pattern matches unanchored, or up to a final newline; this one matches
+the whole text or nothing. Folders named ``.``, ``..`` or nothing are refused, because they would
+leave the session.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import msgspec
 
 
 class Part(msgspec.Struct, frozen=True):
-    r"""One part of a path: what it may contain and how to say so.
+    r"""One part of a path: its pattern, and the rule in words.
 
     Attributes
     ----------
     pattern : str
         Regular expression of the accepted text (Python ``re``; ``\w`` is Unicode).
     rule : str
-        The same in words.
+        The pattern in words.
     example : str
         A valid value.
     description : str
-        What the part means.
+        Meaning of the part.
     """
 
     pattern: str
@@ -120,7 +120,7 @@ PARTS: dict[str, Part] = {
 TEMPLATES: dict[str, str] = {
     "session": "(?:{lab}/Subjects/)?{subject}/{date}/{number}",
     "folder": "(?:{collection}/)?(?:#{revision}#/)?",
-    # The namespace counts only when wrapped in underscores and followed by an object.
+    # A namespace needs underscores around it and an object after it.
     "file": r"(?:_{namespace}_)?{object}\.{attribute}(?:_{timescale})?(?:\.{extra})?\.{extension}",
 }
 TEMPLATES["dataset"] = TEMPLATES["folder"] + TEMPLATES["file"]
@@ -134,10 +134,10 @@ def regex(template: str) -> re.Pattern[str]:
     Parameters
     ----------
     template : {'session', 'folder', 'file', 'dataset', 'full'}
-        Which text is to be matched; use it with ``fullmatch``.
+        Kind of text to match; use the expression with ``fullmatch``.
     """
     groups = {name: f"(?P<{name}>{part.pattern})" for name, part in PARTS.items()}
-    # Not str.format: the parts' own patterns hold braces, as in "{4}".
+    # Not str.format: the parts' patterns contain braces, as in "{4}".
     text = re.sub(r"\{([a-z]+)\}", lambda m: groups[m[1]], TEMPLATES[template])
     return re.compile(text)
 

@@ -1,7 +1,7 @@
-"""Check a file by its header, and the files of an object by their numbers of rows.
+"""Checks of a file by its header, and of an object's files by their numbers of rows.
 
-All functions take bytes or file objects, so that a file in a bucket is checked without being
-copied: a seekable reader that fetches ranges is enough. Nothing is ever unpickled.
+All functions take bytes or file objects. So a file in a bucket is checked without a copy: a
+seekable reader that fetches ranges is enough. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .path import parse_dataset_path, without_uuid
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What a file says of itself.
+    """Facts about a file, from its header.
 
     Attributes
     ----------
     rows : int or None
-        Length of the first dimension; None where the format has no rows (video, binary, JSON).
+        Length of the first dimension; None for formats without rows (video, binary, JSON).
     shape : tuple of int or None
         Dimensions of an array or table.
     dtype : str or None
@@ -35,7 +35,7 @@ class Header(msgspec.Struct, frozen=True):
     columns : tuple of str or None
         Names of a table's columns, without its index.
     notes : tuple of str
-        What is to be told of a file that is accepted all the same.
+        Remarks about an accepted file.
     """
 
     rows: int | None = None
@@ -49,13 +49,13 @@ MOST_ROWS = 2**40
 """Most rows of a file; an empty array may claim any number."""
 
 MOST_DIMENSIONS = 32
-"""Most dimensions of an array that every NumPy reads."""
+"""Most dimensions of an array that every version of NumPy reads."""
 
 TABLE_VALUES, VALUES_A_BYTE = 10**7, 100
-"""Values that a table may have, and those for each of its bytes: repeated values take no bytes in
-Parquet, and a hundred bytes could fill the memory of whoever reads them."""
+"""Most values of a table, and further ones for each byte of the file. Repeated values take no
+bytes in Parquet, so a hundred bytes could fill a reader's memory."""
 
-# First bytes of formats that are not read further: extension -> (offset, accepted bytes).
+# First bytes of formats without further checks: extension -> (offset, accepted bytes).
 _MAGIC: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "avi": (0, (b"RIFF",)),
     "bz2": (0, (b"BZh",)),
@@ -72,34 +72,34 @@ _MAGIC: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "wav": (0, (b"RIFF", b"RF64")),
     "zip": (0, (b"PK\x03\x04", b"PK\x05\x06")),
 }
-# Files of settings: their readers look up names.
+# Files of settings, whose readers need a JSON object.
 _ARE_OBJECTS = re.compile(r"_iblrig_taskSettings\.raw|.*\.wiring\.|.*\.ch$")
 _DELIMITERS = {"csv": ",", "ssv": " ", "tsv": "\t", "htsv": "\t"}
-# Files that may be empty: a flag says all by its name, a log may have nothing to say.
+# Files that may be empty: only the name of a flag counts, and a log may have no lines.
 _MAY_BE_EMPTY = {"flag", "log"}
 
 
 def header(
     source: bytes | BinaryIO, extension: str, *, size: int | None = None, name: str = ""
 ) -> Header:
-    """Read the header of a file and check that the file is whole.
+    """Read the header of a file and check that the file is complete.
 
     Parameters
     ----------
     source : bytes or binary file object
-        The file. Of an ``npy`` the first bytes are enough if ``size`` is given; a ``pqt`` needs a
-        seekable source, of which the footer is read; text formats are read through.
+        The file. For an ``npy``, the first bytes are enough if ``size`` is given. A ``pqt`` needs
+        a seekable source, because its footer is read. Text formats are read to the end.
     extension : str
         File extension, with or without its dot.
     size : int, optional
-        Size of the whole file in bytes, where ``source`` is only its beginning.
+        Size of the whole file in bytes, if ``source`` is only its beginning.
     name : str, optional
         Name of the file for messages.
 
     Returns
     -------
     Header
-        What the file says of itself; all None for formats without rows.
+        Facts about the file; all None for formats without rows.
 
     Raises
     ------
@@ -134,12 +134,12 @@ def header(
 def check_rows(headers: Mapping[str, Header]) -> list[RowsInconsistent]:
     """Find the files whose number of rows differs from that of the rest of their object.
 
-    Files of one object in one collection that the table of dataset types gives the same first
-    dimension are columns of one table, so they have the same number of rows, or one. A type with
-    one dimension called ``timestamps`` may be two points (sample, time) instead, as a clock that
-    is linear between them (of a header without shape, two rows are taken as such). Files of the
-    same object with different extra parts (``part00``, ``probe01``) are tables of their own.
-    Of several revisions of a file the latest counts.
+    Files of one object and collection with the same first dimension in the table of dataset types
+    are columns of one table. So they have the same number of rows, or one row. A
+    one-dimensional ``timestamps`` file may instead hold two points (sample, time) of a linear
+    clock; in a header without shape, two rows count as such. Files of the same object with
+    different extra parts (``part00``, ``probe01``) are separate tables. Only the latest revision
+    of a file counts.
     Source: ONE convention, "row consistency"; :func:`~shared.alf.dataset_types.dimensions`.
 
     Parameters
@@ -150,7 +150,7 @@ def check_rows(headers: Mapping[str, Header]) -> list[RowsInconsistent]:
     Returns
     -------
     list of RowsInconsistent
-        One problem for each file that differs from the majority of its object; where there is no
+        One problem for each file that differs from the majority of its object; without a
         majority, one for each of the object's files.
 
     Raises
@@ -183,7 +183,7 @@ def check_rows(headers: Mapping[str, Header]) -> list[RowsInconsistent]:
 
 
 def _unequal(object_name: str, rows: dict[str, int]) -> list[RowsInconsistent]:
-    """Return the problems of one object; a file with one row goes with any number."""
+    """Return the problems of one object; a file with one row fits any number."""
     counts = Counter(n for n in rows.values() if n != 1)
     if len(counts) < 2:
         return []
@@ -273,7 +273,7 @@ def _parquet(file: BinaryIO, size: int, name: str) -> Header:
 
 
 def _is_length(n: object) -> bool:
-    """Tell whether a number is one of rows that can be kept, and read again by everybody."""
+    """Return whether a number of rows can be stored, and read by everybody."""
     return type(n) is int and 0 <= n <= MOST_ROWS
 
 
@@ -290,7 +290,7 @@ def _json(content: bytes, name: str) -> None:
 
 
 def _kind(value: object) -> str:
-    """Return in words what a JSON value is."""
+    """Return the kind of a JSON value in words."""
     if value is None:
         return "null"
     kinds = {list: "a list", str: "a text", bool: "true or false"}
@@ -306,9 +306,9 @@ def _yaml(content: bytes, name: str) -> None:
 
 
 def _json_lines(file: BinaryIO, name: str) -> Header:
-    """Count the values of a jsonable file, one a line.
+    """Count the values of a jsonable file, one per line.
 
-    A rig that is killed while it writes leaves a torn last line: the whole ones before it count.
+    A killed rig leaves a torn last line; only the complete lines before it count.
     """
     rows, torn = 0, None
     for i, line in enumerate(_lines(file, name), start=1):
@@ -334,7 +334,7 @@ def _json_lines(file: BinaryIO, name: str) -> Header:
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """Yield the lines of a file, none of which is longer than a line may be."""
+    """Yield the lines of a file; refuse lines that are too long."""
     while line := file.readline(LINE_BYTES):
         if len(line) == LINE_BYTES and not line.endswith(b"\n"):
             rule = f"a line has more than {LINE_BYTES} bytes"
@@ -345,9 +345,9 @@ def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
 def _delimited(file: BinaryIO, delimiter: str, name: str) -> Header:
     """Count the rows of a delimited table.
 
-    As for the ONE client the first line is a header, unless all its cells are numbers or times:
-    the logs of rigs (ssv) have none. Their cells may be separated by other characters, and their
-    bytes be corrupt; their readers skip such rows.
+    As in the ONE client, the first line is a header, unless all its cells are numbers or times:
+    logs of rigs (ssv) have no header. Their cells may have other separators, and their bytes may
+    be corrupt; their readers skip such rows.
     """
     if delimiter == " ":
         return _device_log(file)
@@ -374,14 +374,14 @@ def _device_log(file: BinaryIO) -> Header:
 
 
 def _table(first: Sequence[str], rows: int) -> Header:
-    """Return the header of a table by its first line and the number of rows below it."""
+    """Return the header of a table from its first line and the number of rows below it."""
     if first and all(map(_is_value, first)):
         return Header(rows + 1, (rows + 1, len(first)))
     return Header(rows, (rows, len(first)), None, tuple(first))
 
 
 def _is_value(cell: str) -> bool:
-    """Tell whether a cell is a number or an instant (ISO 8601), not the name of a column."""
+    """Return whether a cell is a number or an instant (ISO 8601), not the name of a column."""
     try:
         float(cell)
     except ValueError:
@@ -391,7 +391,13 @@ def _is_value(cell: str) -> bool:
 
 def _magic(file: BinaryIO, extension: str, name: str) -> None:
     offset, accepted = _MAGIC[extension]
-    found = file.read(offset + 8)[offset:]
-    if not found.startswith(accepted):
+    first_bytes = file.read(offset + 8)[offset:]
+    if not first_bytes.startswith(accepted):
         rule = f"a .{extension} file has {accepted[0]!r} at byte {offset}"
-        _refuse(name, "header", repr(found), rule, "copy the file again, or correct its extension")
+        _refuse(
+            name,
+            "header",
+            repr(first_bytes),
+            rule,
+            "copy the file again, or correct its extension",
+        )

@@ -1,8 +1,8 @@
-"""Arrays of a file that is not read but asked: blocks, each compressed and summed by itself.
+"""Arrays of a file that is read on demand: blocks, each with its own compression and checksum.
 
-A block is read when a row of it is asked for, those of one question in parallel, and is kept while
-there is room. So a process that has just started answers after a few short reads, and a large
-index takes the memory of what is asked of it.
+A block is read when one of its rows is needed; blocks of one query are read in parallel. Blocks
+stay in memory while there is room. So a new process answers after a few short reads, and a large
+index takes only the memory of the blocks in use.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Read = Callable[[Sequence[tuple[int, int]]], list[bytes]]
 """Takes (offset, length)s of a file and returns their bytes."""
 
 ROOM = 192_000_000
-"""Bytes of blocks that a process keeps; a function has 512 MB at the least."""
+"""Bytes of blocks that a process keeps; a function has at least 512 MB."""
 
 BLOCK = 1 << 18
 """Elements of a block: a megabyte of codes of four bytes."""
 
 
 class BlockEntry(msgspec.Struct, frozen=True, array_like=True):
-    """Where a block is, and what must be there.
+    """Place and checksum of a block.
 
     Attributes
     ----------
@@ -50,15 +50,15 @@ class BlockEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Need(NamedTuple):
-    """A block that is needed.
+    """A block that a query needs.
 
     Attributes
     ----------
     entry : BlockEntry
     made : callable
-        Makes of its bytes what is kept.
+        Turns its bytes into the object to keep.
     weight : int
-        Bytes that are kept for each byte.
+        Bytes of memory for each byte.
     """
 
     entry: BlockEntry
@@ -67,7 +67,7 @@ class Need(NamedTuple):
 
 
 class _BlockCache:
-    """Unpacked blocks of all files of this process, the ones used last."""
+    """The most recently used unpacked blocks of all files of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -76,10 +76,10 @@ class _BlockCache:
 
     def get(self, key: tuple[int, int]) -> Any:
         with self._lock:
-            if (found := self._held.get(key)) is None:
+            if (entry := self._held.get(key)) is None:
                 return None
             self._held.move_to_end(key)
-            return found[0]
+            return entry[0]
 
     def put(self, key: tuple[int, int], block: Any, nbytes: int) -> None:
         with self._lock:
@@ -105,7 +105,7 @@ class BlockFile:
     Parameters
     ----------
     name : str
-        What errors call it.
+        Name of the file in errors.
     read : callable
         See `Read`.
     """
@@ -118,19 +118,19 @@ class BlockFile:
         self._number = next(BlockFile._numbers)
 
     def __del__(self) -> None:
-        """Leave the room to others."""
+        """Free the memory of its blocks."""
         KEPT.forget(self._number)
 
     def raw(self, entries: Sequence[BlockEntry]) -> list[bytes]:
-        """Return what blocks hold, unpacked.
+        """Return the unpacked bytes of blocks.
 
         Raises
         ------
         Damaged
-            They are not there as they were written.
+            They are missing or damaged.
         """
-        found = self._read([(entry.offset, entry.length) for entry in entries])
-        return [self._unpacked(entry, body) for entry, body in zip(entries, found, strict=True)]
+        bodies = self._read([(entry.offset, entry.length) for entry in entries])
+        return [self._unpacked(entry, body) for entry, body in zip(entries, bodies, strict=True)]
 
     def _unpacked(self, entry: BlockEntry, body: bytes) -> bytes:
         where = f"{self.name}, bytes {entry.offset} to {entry.offset + entry.length}"
@@ -144,20 +144,20 @@ class BlockFile:
         return plain
 
     def blocks(self, needs: Sequence[Need]) -> list[Any]:
-        """Return blocks as they are used; those that are not kept are read together."""
+        """Return decoded blocks; those not in memory are read together."""
         keys = [(self._number, need.entry.offset) for need in needs]
-        found = [KEPT.get(key) for key in keys]
-        absent = [i for i, block in enumerate(found) if block is None]
+        decoded = [KEPT.get(key) for key in keys]
+        absent = [i for i, block in enumerate(decoded) if block is None]
         if absent:
             bodies = self.raw([needs[i].entry for i in absent])
             for i, body in zip(absent, bodies, strict=True):
-                found[i] = needs[i].made(body)
-                KEPT.put(keys[i], found[i], len(body) * needs[i].weight)
-        return found
+                decoded[i] = needs[i].made(body)
+                KEPT.put(keys[i], decoded[i], len(body) * needs[i].weight)
+        return decoded
 
 
 class Blocks:
-    """A long array of whole numbers in blocks of one length.
+    """A long array of integers in blocks of one length.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ class Blocks:
     entries : sequence of BlockEntry
         The blocks.
     kinds : sequence of str
-        The type of each block's numbers, as numpy writes it.
+        NumPy type of each block's numbers.
     n : int
         Length.
     steps : bool
@@ -190,11 +190,11 @@ class Blocks:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all of it, read or not."""
+        """Bytes of the whole array, read or not."""
         return self.n * self.dtype.itemsize
 
     def needs(self, rows: Array) -> list[Need]:
-        """Return the blocks in which some rows are."""
+        """Return the blocks with some rows."""
         return self._needs(np.flatnonzero(np.bincount(rows // BLOCK)).tolist())
 
     def _needs(self, numbers: Iterable[int]) -> list[Need]:
@@ -208,9 +208,9 @@ class Blocks:
         return np.cumsum(plain, dtype=kind) if self.steps else plain
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        whole = self._load(range(len(self.entries)))
-        found = np.concatenate(whole) if whole else np.empty(0, self.dtype)
-        return found.astype(dtype or self.dtype, copy=False)
+        blocks = self._load(range(len(self.entries)))
+        whole = np.concatenate(blocks) if blocks else np.empty(0, self.dtype)
+        return whole.astype(dtype or self.dtype, copy=False)
 
     def __getitem__(self, rows: Any) -> Array:
         """Return the numbers of some rows (an array of row numbers), or of a slice of them."""
@@ -237,12 +237,12 @@ class Blocks:
                 out[a:b] = block[rows[a:b] - int(needed[i]) * BLOCK]
             return out
         for number, block in zip(needed.tolist(), blocks, strict=True):
-            mine = which == number
-            out[mine] = block[rows[mine] - number * BLOCK]
+            in_block = which == number
+            out[in_block] = block[rows[in_block] - number * BLOCK]
         return out
 
     def through(self, lut: Array) -> Array:
-        """Return for each row what a table of all possible numbers says of its number."""
+        """Return for each row the entry of its number in a table of all possible numbers."""
         out = np.empty(self.n, lut.dtype)
         for number, block in enumerate(self._load(range(len(self.entries)))):
             start = number * BLOCK
@@ -251,12 +251,12 @@ class Blocks:
 
 
 class Runs:
-    """Codes of a column whose rows of one value lie together, in the order of the values.
+    """Codes of a column whose rows are sorted by value.
 
     Parameters
     ----------
     starts : ndarray, or a function that reads it
-        Row at which each value begins, and the number of rows.
+        First row of each value, and the number of rows.
     """
 
     dtype = np.dtype(np.uint32)
@@ -266,12 +266,12 @@ class Runs:
 
     @cached_property
     def starts(self) -> Array:
-        """Row at which each value begins, and the number of rows."""
+        """First row of each value, and the number of rows."""
         return self._starts() if callable(self._starts) else self._starts
 
     @property
     def unique(self) -> bool:
-        """Whether each row has a value of its own."""
+        """Whether each row has a different value."""
         return bool(len(self.starts) - 1 == self.starts[-1])
 
     def __len__(self) -> int:
@@ -279,7 +279,7 @@ class Runs:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it takes."""
+        """Bytes in memory."""
         return int(self.starts.nbytes)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -294,11 +294,11 @@ class Runs:
         return (np.searchsorted(self.starts, rows, side="right") - 1).astype(np.uint32)
 
     def present(self, rows: Array) -> Array:
-        """Return the codes that some rows, given in order, have: each once, in order."""
+        """Return the codes of some rows, given in order: each once, in order."""
         return np.flatnonzero(np.diff(np.searchsorted(rows, self.starts)))
 
     def through(self, lut: Array) -> Array:
-        """Return for each row what a table of all codes says of its code."""
+        """Return for each row the entry of its code in a table of all codes."""
         return lut if self.unique else np.repeat(lut, np.diff(self.starts))
 
     def rows_of(self, codes: Array) -> Array:
@@ -312,5 +312,5 @@ class Runs:
 
 
 def through(codes: Any, lut: Array) -> Array:
-    """Return for each row what a table of all codes says of its code."""
+    """Return for each row the entry of its code in a table of all codes."""
     return lut[codes] if isinstance(codes, np.ndarray) else codes.through(lut)

@@ -1,4 +1,4 @@
-"""Columns of few distinct values: one code a row."""
+"""Columns with few distinct values: one code per row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.catalog.listings import OnPart
 from shared.records.where import Where
 
 Postings = tuple[Any, Array]
-"""Row numbers grouped by code (an array or `Blocks`), and where each code's group starts."""
+"""Row numbers grouped by code (an array or `Blocks`), and the start of each code's group."""
 
 
 class Coded:
@@ -35,7 +35,7 @@ class Coded:
     values : list, or a function that reads it
         Distinct values, coded by `encode_json`.
     postings : callable, optional
-        Reads the posting list; it is made when it is needed where it is not given.
+        Reads the posting list; without it, the list is made on demand.
     ascending : bool
         Whether the values are in order (`value_key`), as in a file.
     """
@@ -67,15 +67,18 @@ class Coded:
 
     @classmethod
     def of_coded(cls, values: Iterable[Any]) -> Self:
-        """Code a list of values that are coded one by one already."""
-        known: dict[Any, int] = {}
+        """Make a column of values that `encode_json` has coded."""
+        code_by_value: dict[Any, int] = {}
         # True == 1 in Python; the type keeps them apart.
-        codes = [known.setdefault((value, cls.kind(value)), len(known)) for value in values]
-        return cls(np.array(codes, np.uint32), [value for value, _ in known])
+        codes = [
+            code_by_value.setdefault((value, cls.kind(value)), len(code_by_value))
+            for value in values
+        ]
+        return cls(np.array(codes, np.uint32), [value for value, _ in code_by_value])
 
     @staticmethod
     def kind(value: Any) -> Any:
-        """Return what tells equal values of different kinds apart."""
+        """Return the kind of a value; equal values of different kinds have different codes."""
         return type(value)
 
     @property
@@ -87,9 +90,9 @@ class Coded:
 
     def lut(self, where: Where) -> Array:
         """Return for each distinct value whether it fulfils a condition."""
-        found = self._lut_of_texts(where)
-        if found is not None:
-            return found != where.negate
+        by_text = self._lut_of_texts(where)
+        if by_text is not None:
+            return by_text != where.negate
         if isinstance(where.value, OnPart):
             part = self._part(where.value)
             return part.lut(where.value.where)[part.codes] != where.negate
@@ -97,13 +100,13 @@ class Coded:
         return np.fromiter(tried, bool, len(self.values))
 
     def _lut_of_texts(self, where: Where) -> Array | None:
-        """Return which values fulfil a condition, not negated, without trying each; or None."""
+        """Return the lookup table of a condition, not negated, if no value needs a test."""
         if where.path or not self.all_texts():
             return None
         lut: Array = np.zeros(len(self.values), bool)
         if isinstance(where.value, Keys) and where.lookup == "in":
-            found = self._alignment(where.value.column)[where.value.codes]
-            lut[found[found >= 0]] = True
+            own_codes = self._alignment(where.value.column)[where.value.codes]
+            lut[own_codes[own_codes >= 0]] = True
             wanted: Iterable[Any] | None = where.value.more
         else:
             wanted = where.texts()
@@ -117,7 +120,7 @@ class Coded:
         return lut
 
     def _between(self, where: Where) -> tuple[int, int] | None:
-        """Return the first code and the one after the last that a comparison of texts leaves."""
+        """Return the first code and the end of the codes that a comparison of texts selects."""
         value, values = where.value, self.values
         low = 1 if values and values[0] is None else 0
         if where.lookup == "range":
@@ -160,16 +163,16 @@ class Coded:
         """Return the own code of each value of another column, -1 for none."""
         if other is self:
             return np.arange(len(self.values))
-        if (found := self._aligned.get(other)) is None:
-            known = self._by_value()
-            found = np.array([known.get(value, -1) for value in other.values], np.int64)
-            self._aligned[other] = found
+        if (alignment := self._aligned.get(other)) is None:
+            by_value = self._by_value()
+            alignment = np.array([by_value.get(value, -1) for value in other.values], np.int64)
+            self._aligned[other] = alignment
             if self.ascending:
-                self._known = None  # a binary search does for the rest
-        return found
+                self._known = None  # a binary search finds single values
+        return alignment
 
     def _part(self, on: OnPart) -> Coded:
-        """Return a part of the values, as `OnPart` names it, as a column of its own."""
+        """Return a part of the values (see `OnPart`) as a separate column."""
         if on.part not in self._parts:
             self._parts[on.part] = Coded.of([on.of(value) for value in self.values])
         return self._parts[on.part]
@@ -181,11 +184,11 @@ class Coded:
 
     @property
     def has_postings(self) -> bool:
-        """Whether the rows of a value are found without looking at all rows."""
+        """Whether the rows of a value are found without a scan of all rows."""
         return not self.is_mapped or bool(self._read_postings) or isinstance(self.codes, Runs)
 
     def postings(self) -> Postings:
-        """Return row numbers grouped by code, and where each code's group starts."""
+        """Return row numbers grouped by code, and the start of each code's group."""
         if self._postings is None:
             self._postings = (
                 self._read_postings()
@@ -241,11 +244,11 @@ class Coded:
     def concat(self, other: Column) -> Self:
         """See `Column`."""
         assert isinstance(other, type(self))  # noqa: S101 - same field, same kind of column
-        known = {(value, self.kind(value)): code for code, value in enumerate(self.values)}
+        code_by_value = {(value, self.kind(value)): code for code, value in enumerate(self.values)}
         values = list(self.values)
         lut = np.empty(len(other.values), np.uint32)
         for code, value in enumerate(other.values):
-            lut[code] = known.setdefault((value, self.kind(value)), len(values))
+            lut[code] = code_by_value.setdefault((value, self.kind(value)), len(values))
             if lut[code] == len(values):
                 values.append(value)
         codes = np.concatenate([np.asarray(self.codes).astype(np.uint32), lut[other.codes]])
@@ -276,7 +279,7 @@ _BETWEEN = ("lt", "lte", "gt", "gte", "range")
 
 
 def grouped(codes: Any, n_values: int) -> tuple[Array, Array]:
-    """Return the row numbers of each code, one after the other, and where each begins."""
+    """Return the row numbers grouped by code, and the start of each group."""
     whole = np.asarray(codes)
     order = np.argsort(whole, kind="stable").astype(np.uint32)
     counts = np.bincount(whole, minlength=n_values)
@@ -284,7 +287,7 @@ def grouped(codes: Any, n_values: int) -> tuple[Array, Array]:
 
 
 class Lists(Coded):
-    """Several values per row: the codes are those of the lists, of which there are few."""
+    """Several values per row: each distinct list has one code."""
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> Self:

@@ -1,4 +1,4 @@
-"""What every column can do, and how values are coded."""
+"""The protocol of columns, and the coding of values."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class Column(Protocol):
-    """What every kind of column can do; ``rows`` is an array of row numbers or None for all."""
+    """Protocol of all columns; ``rows`` is an array of row numbers or None for all."""
 
     def mask(self, where: Where, rows: Array | None) -> Array:
-        """Return which of the rows fulfil a condition."""
+        """Return the mask of the rows that fulfil a condition."""
 
     def pick(self, rows: Array) -> list[Any]:
         """Return the values of some rows."""
@@ -33,7 +33,7 @@ class Column(Protocol):
         """Return the column with another's rows after its own."""
 
     def needs(self, rows: Array | None) -> list[Need]:
-        """Return the blocks of a file that some rows' values are in; None: what any need."""
+        """Return the file's blocks with the values of some rows; None: those all rows need."""
 
     def ranks(self) -> Array:
         """Return numbers that sort as the values do (None first)."""
@@ -44,7 +44,7 @@ class Column(Protocol):
 
 
 def value_key(value: Any) -> tuple[bool, str, Any]:
-    """Return what a value sorts by: None first, then by type, numbers together."""
+    """Return a value's sort key: None first, then by type, all numbers together."""
     return (value is not None, type(value).__name__ if not is_number(value) else "", value)
 
 
@@ -73,5 +73,5 @@ class JsonText(str):
 
 
 def decode_json(value: Any) -> Any:
-    """Return the value that `encode_json` stands for."""
+    """Return the value that `encode_json` coded."""
     return json.loads(value) if isinstance(value, JsonText) else value

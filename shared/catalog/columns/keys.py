@@ -1,4 +1,4 @@
-"""Sets of a column's values that are told by their codes: a hundred thousand sessions, say."""
+"""Large sets of a column's values, stored as codes: for example, a hundred thousand sessions."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from shared.catalog.columns.coded import Coded
 
 FEW = 1000
-"""Up to this many values, a plain set is as good."""
+"""Most values for which a plain set is as good."""
 
 
 class Keys(Set[Any]):
-    """Some values of a column of texts, and some others.
+    """A set of values of a column of texts, and some others.
 
     Parameters
     ----------
     column : Coded
-        Whose values.
+        Column of the values.
     codes : ndarray of int
-        Codes of those that are in the set, each once, in order.
+        Codes of the values in the set, each once, in order.
     more : frozenset
-        Values in the set whatever the column has.
+        Values in the set that the column may lack.
     """
 
     def __init__(self, column: Coded, codes: Array, more: frozenset[Any] = frozenset()) -> None:

@@ -1,4 +1,4 @@
-"""Texts and JSON that differ from row to row, in a file: a block of rows at a time."""
+"""Texts and JSON that differ from row to row, stored in blocks of rows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shared.catalog.columns.column import Array, Column, JsonText, decode_json
 from shared.records.where import Where
 
 ROWS = 1024
-"""Rows of a block, eight times as many in a kind of a million rows."""
+"""Rows of a block; eight times as many in a kind of a million rows."""
 
 WEIGHT = 3
-"""Bytes that Python takes for a byte of such texts, about."""
+"""Approximate bytes in Python's memory for a byte of such texts."""
 
 
 def to_json(values: Sequence[Any]) -> bytes:
-    """Return coded values as JSON; what stands for a JSON value is a list of its text."""
+    """Return coded values as JSON; a list with one text stands for a JSON value."""
     plain = [[str(v)] if type(v) is JsonText else v for v in values]
     return json.dumps(plain, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -32,7 +32,7 @@ def of_json(body: bytes) -> list[Any]:
 
 
 class Local:
-    """A column whose values are kept with their rows.
+    """A column whose values are stored with their rows.
 
     Parameters
     ----------
@@ -85,5 +85,5 @@ class Local:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all of it, read or not."""
+        """Bytes of the whole column, read or not."""
         return sum(entry.size for entry in self.entries) * WEIGHT

@@ -1,4 +1,4 @@
-"""The file of a kind: its columns in blocks, and at its end a directory that says where they are.
+"""The file of a kind: its columns in blocks, and at its end a directory of the blocks.
 
 ::
 
@@ -7,7 +7,7 @@
     directory               a zlib stream of JSON, see `Directory`
     its offset, length, CRC-32 (8, 4 and 4 bytes, little-endian), FXCOLS01
 
-A reader needs the last bytes, which hold the directory, and then only what it is asked for.
+A reader reads the last bytes, which hold the directory, and then only the blocks it needs.
 """
 
 from __future__ import annotations
@@ -33,46 +33,47 @@ from shared.catalog.damaged import Damaged
 MAGIC = b"FXCOLS01"
 TRAILER = struct.Struct("<QII8s")
 LAST = 65_536
-"""Bytes at the end that are read first; nearly every directory is within."""
+"""Bytes at the end that are read first; nearly every directory fits."""
 
 VALUES = 16_384
 """Distinct values of a block."""
 
 MANY_TEXTS, MANY_JSON = 65_536, 4_096
-"""More distinct values than these are kept with their rows, unless rows are found by them."""
+"""Most distinct values of a coded column; with more, values are stored with their rows, except
+those of `SOUGHT`."""
 
 SOUGHT = frozenset({"id", "key", "session", "subject", "start_time", "session_start"})
-"""Fields by which rows are found, however many values they have."""
+"""Fields by which rows are looked up; they are always coded."""
 
 GROUPED = range(17, MANY_TEXTS + 1)
-"""Numbers of distinct values for which rows are found by posting lists, in kinds of many rows."""
+"""Numbers of distinct values with which a column of many rows gets a posting list."""
 
 MANY_ROWS = 50_000
 LEVEL = 3
-"""Of zlib."""
+"""Compression level of zlib."""
 
 
 class StoredColumn(msgspec.Struct, omit_defaults=True):
-    """Where a column is.
+    """The places of a column's blocks.
 
     Attributes
     ----------
     kind : str
         ``coded``, ``lists``, ``numbers``, ``uuids`` or ``local``.
     values : list of BlockEntry
-        Distinct values as JSON, in order, `VALUES` of them a block.
+        Distinct values as JSON, in order, `VALUES` per block.
     codes : list of BlockEntry
-        A number for each row, `BLOCK` rows a block; of ``local``, the rows' values as JSON; of
-        ``uuids``, first halves, then second halves.
+        A number for each row, `BLOCK` rows per block. For ``local``, the rows' values as JSON;
+        for ``uuids``, first halves, then second halves.
     types : list of str
-        Type of the numbers of each block of ``codes``, as numpy writes it.
+        NumPy type of the numbers in each block of ``codes``.
     starts : BlockEntry, optional
-        Row at which each value begins, where the rows of a value lie together; else the place in
-        ``order`` where its rows begin.
+        First row of each value if rows are sorted by value; otherwise the start of its rows in
+        ``order``.
     order : list of BlockEntry
-        Posting list: numbers of the rows of the first value, the second and so on, as steps.
+        Posting list: row numbers of the first value, the second and so on, as differences.
     rows : int
-        Rows of a block of ``local``.
+        Rows per block, only for ``local``.
     """
 
     kind: str
@@ -85,7 +86,7 @@ class StoredColumn(msgspec.Struct, omit_defaults=True):
 
 
 class Directory(msgspec.Struct):
-    """What a file holds: how many rows, what they are sorted by, and its columns by field."""
+    """Content of a file: number of rows, sort order, and columns by field."""
 
     n: int
     order: tuple[str, ...]
@@ -106,7 +107,7 @@ def pack(table: Columns) -> bytes:
 
 
 class _Writer:
-    """Blocks that are laid one after the other."""
+    """Writes blocks one after the other."""
 
     def __init__(self) -> None:
         self.parts = [MAGIC]
@@ -135,7 +136,7 @@ def _little(values: Array, steps: bool = False) -> bytes:
 
 
 def _stored(out: _Writer, name: str, column: Column, is_key: bool) -> StoredColumn:
-    """Write a column; return where it is."""
+    """Write a column; return its places."""
     if isinstance(column, Numbers):
         blocks = [_narrow(each) for each in _cut(np.asarray(column.values))]
         entries = [out.add(_little(each)) for each in blocks]
@@ -150,8 +151,8 @@ def _stored(out: _Writer, name: str, column: Column, is_key: bool) -> StoredColu
     codes, values = _in_order(column)
     if not isinstance(column, Lists) and not is_key and _is_local(name, values):
         rows = local.ROWS if len(codes) <= 1 << 20 else 8 * local.ROWS
-        told = codes.tolist()
-        cut = [told[i : i + rows] for i in range(0, len(told), rows)]
+        code_list = codes.tolist()
+        cut = [code_list[i : i + rows] for i in range(0, len(code_list), rows)]
         entries = [out.add(local.to_json([values[code] for code in each])) for each in cut]
         return StoredColumn("local", codes=entries, rows=rows)
     stored = StoredColumn("lists" if isinstance(column, Lists) else "coded")
@@ -173,7 +174,7 @@ def _stored(out: _Writer, name: str, column: Column, is_key: bool) -> StoredColu
 
 
 def _in_order(column: Coded) -> tuple[Array, list[Any]]:
-    """Return codes and values, only those that a row has, in the order of the values."""
+    """Return codes and values sorted by value, without unused values."""
     whole = np.asarray(column.codes)
     used = np.bincount(whole, minlength=len(column.values)) > 0
     order = [code for code in column.ranked() if used[code]]
@@ -188,7 +189,7 @@ def _is_local(name: str, values: list[Any]) -> bool:
 
 
 def _narrow(values: Array) -> Array:
-    """Return whole numbers in the narrowest type that holds them."""
+    """Return integers in the narrowest type that holds them."""
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
     for kind in (np.int8, np.int16, np.int32):
         if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
@@ -209,34 +210,34 @@ def opened(
     key: Callable[[Mapping[str, Any]], str],
     key_fields: tuple[str, ...],
 ) -> Columns:
-    """Return the rows of a file; they are read when they are asked for.
+    """Return the rows of a file, which are read on demand.
 
     Parameters
     ----------
     name : str
-        What errors call the file.
+        Name of the file in errors.
     read : callable
         See `blocks.Read`.
     size : int
         Its length in bytes.
     skip : frozenset of str
-        Fields that are left out.
+        Fields to leave out.
     order, key, key_fields
         See `Columns`.
 
     Raises
     ------
     Damaged
-        It is not such a file, or its end is missing.
+        It is no file of columns, or its end is missing.
     """
     file = BlockFile(name, read)
-    about = _directory(file, read, size)
+    directory = _directory(file, read, size)
     columns = {
-        field: _column(file, stored, about.n)
-        for field, stored in about.columns.items()
+        field: _column(file, stored, directory.n)
+        for field, stored in directory.columns.items()
         if field not in skip
     }
-    return Columns(columns, about.n, order, key, key_fields, file=file)
+    return Columns(columns, directory.n, order, key, key_fields, file=file)
 
 
 def _directory(file: BlockFile, read: Read, size: int) -> Directory:
@@ -258,7 +259,7 @@ def _directory(file: BlockFile, read: Read, size: int) -> Directory:
 
 
 def _column(file: BlockFile, stored: StoredColumn, n: int) -> Column:
-    """Return a column that is read when it is asked for."""
+    """Return a column that is read on demand."""
     if stored.kind == "numbers":
         return Numbers(Blocks(file, stored.codes, stored.types, n))
     if stored.kind == "uuids":
@@ -299,7 +300,7 @@ def _postings(file: BlockFile, stored: StoredColumn, n: int) -> tuple[Blocks, Ar
 
 
 class Values:
-    """The distinct values of a column, read when it is called.
+    """The distinct values of a column, read at a call.
 
     Parameters
     ----------
@@ -314,11 +315,11 @@ class Values:
         self._made = _lists_of_json if lists else local.of_json
 
     def needs(self) -> list[Need]:
-        """Return the blocks in which the values are."""
+        """Return the blocks with the values."""
         return [Need(entry, self._made, local.WEIGHT) for entry in self.entries]
 
     def __call__(self) -> list[Any]:
-        """Return them."""
+        """Return the values."""
         return [value for block in self.file.blocks(self.needs()) for value in block]
 
 
@@ -339,7 +340,7 @@ class Halves:
         self.nbytes = first.nbytes + second.nbytes
 
     def needs(self, rows: Array) -> list[Need]:
-        """Return the blocks in which some rows are."""
+        """Return the blocks with some rows."""
         return [*self.first.needs(rows), *self.second.needs(rows)]
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Whole numbers, too many different ones to code."""
+"""Integers with too many distinct values to code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.records.where import Where
 
 
 class Numbers:
-    """Whole numbers, too many different ones to code; -1 stands for None."""
+    """Integers with too many distinct values to code; -1 stands for None."""
 
     def __init__(self, values: Any) -> None:
         self.values = values
@@ -26,11 +26,11 @@ class Numbers:
     def mask(self, where: Where, rows: Array | None) -> Array:
         """See `Column`."""
         values = np.asarray(self.values) if rows is None else self.values[rows]
-        found = where.on_array(values, values == -1)
-        if found is None:
+        mask = where.on_array(values, values == -1)
+        if mask is None:
             some = where.on_values([None if v == -1 else v for v in values.tolist()], decode_json)
-            found = np.fromiter(some, bool, len(values))
-        return found
+            mask = np.fromiter(some, bool, len(values))
+        return mask
 
     def pick(self, rows: Array) -> list[Any]:
         """See `Column`."""

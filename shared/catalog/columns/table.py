@@ -16,10 +16,10 @@ from shared.catalog.columns.uuids import Uuids
 from shared.records.where import Either, Places, Where
 
 NUMBERS = frozenset({"file_size"})
-"""Fields whose values are too many to code; kept as int64, -1 for None."""
+"""Fields with too many distinct values to code; stored as int64, -1 for None."""
 
 UUIDS = frozenset({"foreign_id"})
-"""Fields whose values are UUIDs of their own in each row; kept as 16 bytes, zeros for None."""
+"""Fields with a different UUID in each row; stored as 16 bytes, zeros for None."""
 
 
 def column_of(name: str, values: Sequence[Any]) -> Column:
@@ -53,7 +53,7 @@ class Columns:
     key_fields : tuple of str
         Fields that `key` needs.
     file : BlockFile, optional
-        Where the columns are read from, if they are not in memory.
+        File of the columns, if they are not in memory.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Columns:
             new = added.columns.get(name)
             old = old.take(keep) if old else column_of(name, [None] * len(keep))
             new = new or column_of(name, [None] * added.n)
-            if type(old) is not type(new):  # None alone does not show what a column holds
+            if type(old) is not type(new):  # a column of only None may have another type
                 all_rows, more = np.arange(len(keep)), np.arange(added.n)
                 columns[name] = column_of(name, [*old.pick(all_rows), *new.pick(more)])
             else:
@@ -120,16 +120,16 @@ class Columns:
         return whole.sorted()
 
     def find(self, key: str) -> int:
-        """Return the row of a key, -1 if there is none."""
-        if self.key_fields == ("session", "path"):  # too many rows for a dictionary of them
+        """Return the row number of a key; -1 if there is none."""
+        if self.key_fields == ("session", "path"):  # too many rows for a dictionary
             owner, _, path = key.partition("|")
             rows = self._rows_of("session", owner)
             column = self.columns.get("path")
             code = column.code_of(path) if isinstance(column, Coded) else None
             if code is None or rows is None or not isinstance(column, Coded):
                 return -1
-            found = rows[column.codes[rows] == code]
-            return int(found[0]) if len(found) else -1
+            matches = rows[column.codes[rows] == code]
+            return int(matches[0]) if len(matches) else -1
         if self.file is not None:
             rows = self._rows_of(self.key_fields[0], key)
             return int(rows[0]) if rows is not None and len(rows) else -1
@@ -141,7 +141,7 @@ class Columns:
         return self._places.get(key, -1)
 
     def _rows_of(self, name: str, text: str) -> Array | None:
-        """Return the rows that have a text in a field whose posting list there is."""
+        """Return the rows with a text in a field, by its posting list; None without one."""
         column = self.columns.get(name)
         code = column.code_of(text) if isinstance(column, Coded) else None
         if code is None or not isinstance(column, Coded):
@@ -162,38 +162,38 @@ class Columns:
         return rows.astype(np.int64, copy=False)
 
     def _read(self, names: Iterable[str], rows: Array | None) -> None:
-        """Read what some columns need, all at once."""
+        """Read the blocks that some columns need, all at once."""
         if self.file is not None:
             columns = (self.columns[name] for name in names if name in self.columns)
             if needs := [need for column in columns for need in column.needs(rows)]:
                 self.file.blocks(needs)
 
     def _mask(self, where: Where, rows: Array | None) -> Array:
-        """Return which of the rows fulfil a condition."""
+        """Return the mask of the rows that fulfil a condition."""
         if isinstance(where, Either):
             return np.logical_or.reduce([self._mask(each, rows) for each in where.value])
         if isinstance(where, Places):
-            found = np.zeros(self.n if rows is None else len(rows), bool)
+            mask = np.zeros(self.n if rows is None else len(rows), bool)
             for session, paths in where.by_session().items():
-                found |= self._mask(Where("session", "exact", session), rows) & self._mask(
+                mask |= self._mask(Where("session", "exact", session), rows) & self._mask(
                     Where("path", "in", paths), rows
                 )
-            return found != where.negate
+            return mask != where.negate
         column = self.columns.get(where.field)
         if column is None:
             return np.full(self.n if rows is None else len(rows), where.on_value(None))
         return column.mask(where, rows)
 
     def _narrowest(self, wheres: Sequence[Where]) -> Array | None:
-        """Return rows from the first key or posting list that leaves few; None to try all."""
+        """Return the rows of the first key or posting list with few rows; None for all rows."""
         for where in wheres:
             if where.negate or where.path or isinstance(where, (Either, Places)):
                 continue
             if (where.field,) == self.key_fields and where.lookup in ("exact", "in"):
                 wanted = [where.value] if where.lookup == "exact" else where.value
                 if len(wanted) <= FEW or self._places is not None:
-                    found = (self.find(str(each)) for each in wanted)
-                    return np.array(sorted(i for i in found if i >= 0), np.int64)
+                    places = (self.find(str(each)) for each in wanted)
+                    return np.array(sorted(i for i in places if i >= 0), np.int64)
             column = self.columns.get(where.field)
             if isinstance(column, Coded) and not isinstance(column, Lists) and self.n > 50_000:
                 rows = column.candidates(where, self.n // 16)
@@ -202,7 +202,7 @@ class Columns:
         return None
 
     def distinct(self, rows: Array, name: str) -> Any:
-        """Return the set of distinct values of a field among some rows, which are in order."""
+        """Return the set of distinct values of a field among some rows, given in order."""
         rows = np.asarray(rows)
         column = self.columns.get(name)
         if column is None:
@@ -213,7 +213,7 @@ class Columns:
         return set(column.pick(rows))
 
     def pick(self, rows: Array, fields: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Return some rows as dictionaries, of all or some fields."""
+        """Return some rows as dictionaries with all or some fields."""
         names = [name for name in (fields or self.columns) if name in self.columns]
         self._read(names, rows)
         values = [self.columns[name].pick(rows) for name in names]

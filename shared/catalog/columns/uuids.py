@@ -1,4 +1,4 @@
-"""UUIDs, a different one in each row."""
+"""Columns with a different UUID in each row."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Uuids:
 
     def mask(self, where: Where, rows: Array | None) -> Array:
         """See `Column`."""
-        every = np.arange(len(self.values)) if rows is None else rows
-        return np.fromiter(where.on_values(self.pick(every), decode_json), bool, len(every))
+        all_rows = np.arange(len(self.values)) if rows is None else rows
+        return np.fromiter(where.on_values(self.pick(all_rows), decode_json), bool, len(all_rows))
 
     def pick(self, rows: Array) -> list[Any]:
         """See `Column`."""
-        found = (f"{high:016x}{low:016x}" for high, low in self.values[rows].tolist())
-        return [dashed(each) if each.strip("0") else None for each in found]
+        digits = (f"{high:016x}{low:016x}" for high, low in self.values[rows].tolist())
+        return [dashed(each) if each.strip("0") else None for each in digits]
 
     def take(self, rows: Array) -> Uuids:
         """See `Column`."""
