@@ -98,8 +98,8 @@ def write(
     CohortError
         The folder holds another cohort.
     """
-    about = {"synthetic": True, "seed": seed, "mice": [asdict(mouse) for mouse in mice]}
-    text = json.dumps(about, indent=1)
+    plan = {"synthetic": True, "seed": seed, "mice": [asdict(mouse) for mouse in mice]}
+    text = json.dumps(plan, indent=1)
     digest = hashlib.sha256(text.encode()).hexdigest()
     file = out / PLAN
     if file.is_file():

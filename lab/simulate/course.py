@@ -70,8 +70,8 @@ class Course:
         started[0] = {5: 1.0, 8: 2.7767}[rig]  # the first trial waits for the camera
         quiescent = _truncated_exponential(rng, n, 0.35, 0.2, 0.5) + 0.2
         still = _round(started + 1e-4 + quiescent)
-        shown = _round(still + (rng.uniform(0.07, 0.09, n) if rig == 5 else 0.1))
-        tone = _round(shown + 1e-4)
+        stimulus_on = _round(still + (rng.uniform(0.07, 0.09, n) if rig == 5 else 0.1))
+        tone = _round(stimulus_on + 1e-4)
         played = _round(tone + (7e-4 if rig == 5 else rng.uniform(0.01, 0.06, n)))
         loop = _round(played + 1e-4)
 
@@ -93,7 +93,17 @@ class Course:
         response = _round(response)
 
         states, feedback_end = _states(
-            rig, started, still, shown, tone, played, loop, response, correct, responded, progress
+            rig,
+            started,
+            still,
+            stimulus_on,
+            tone,
+            played,
+            loop,
+            response,
+            correct,
+            responded,
+            progress,
         )
         end = _round(feedback_end + EXIT)
         gap = rng.uniform(0.35, 0.6, n) if rig == 5 else rng.uniform(0.08, 0.2, n)
@@ -118,7 +128,7 @@ class Course:
         turned = np.concatenate([[0], turned, np.zeros(resets.size, int)])
         order = np.argsort(times, kind="stable")
         first = np.where(responded, offset + onset + duration * _when(1, np.abs(steps)), never)
-        events = _events(rng, rig, states, tone, shown, response, correct, responded)
+        events = _events(rng, rig, states, tone, stimulus_on, response, correct, responded)
         return cls(
             bpod_start,
             start,

@@ -109,9 +109,9 @@ def _trial(
         "reward": [[rewarded, done]],
         after: [[done, length]],
     }
-    shown = [t + float(rng.uniform(0.02, 0.06)) for t in (0.0, GREY, centred)]
+    flips = [t + float(rng.uniform(0.02, 0.06)) for t in (0.0, GREY, centred)]
     # The state machine writes rises and falls of the photodiode separately.
-    seen = [[round(t, 4)] if rng.random() >= missed else [] for t in shown]
+    seen = [[round(t, 4)] if rng.random() >= missed else [] for t in flips]
     events = {
         "BNC1High": seen[0] + seen[2],
         "BNC1Low": seen[1],

@@ -58,8 +58,8 @@ def passive(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path
         return written
     # One line may have no answer where the others have.
     try:
-        shown = passive.gabors(screen.between(*periods.replay))
-        gabors = passive.replayed_gabors(shown, _sequence(settings))
+        gratings = passive.gabors(screen.between(*periods.replay))
+        gabors = passive.replayed_gabors(gratings, _sequence(settings))
         written.append(target / "_ibl_passiveGabor.table.csv")
         pd.DataFrame(gabors).to_csv(written[-1])
         valve = lines["bpod"].between(*periods.replay).intervals()

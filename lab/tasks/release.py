@@ -64,11 +64,11 @@ def nwb(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path] | 
     from lab.exports.nwb.backends import backend
     from lab.exports.nwb.export import export_processed
 
-    told = msgspec.convert(
+    facts = msgspec.convert(
         {name: arguments[name] for name in SessionForTask.__struct_fields__ if name in arguments},
         SessionForTask,
     )
-    written = export_processed(ToldSession(session, told), out, backend("hdf5"))
+    written = export_processed(ToldSession(session, facts), out, backend("hdf5"))
     target = out / arguments["output_collection"] / NWB_FILE
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(written.path, target)

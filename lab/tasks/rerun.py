@@ -113,11 +113,11 @@ def _beside(
         return Compared(first.path, "missing")
     if second.sha256 == first.sha256:
         return Compared(first.path, "same bytes")
-    there = original(first)
-    if there is None:
+    original_file = original(first)
+    if original_file is None:
         return Compared(first.path, "other values", "the first run's file is not to be had")
     try:
-        note = difference(there, out / first.path)
+        note = difference(original_file, out / first.path)
     except (OSError, ValueError) as error:
         return Compared(first.path, "other values", f"cannot be compared: {error}")
     return Compared(first.path, "other values" if note else "same values", note)
@@ -137,8 +137,10 @@ def difference(first: Path, second: Path) -> str:
         one, two = pd.read_parquet(first), pd.read_parquet(second)
         if list(one.columns) != list(two.columns):
             return f"columns {list(one.columns)} became {list(two.columns)}"
-        told = ((name, _of_arrays(one[name].to_numpy(), two[name].to_numpy())) for name in one)
-        return "; ".join(f"{name}: {text}" for name, text in told if text)
+        differences = (
+            (name, _of_arrays(one[name].to_numpy(), two[name].to_numpy())) for name in one
+        )
+        return "; ".join(f"{name}: {text}" for name, text in differences if text)
     return "" if first.read_bytes() == second.read_bytes() else "the bytes differ"
 
 

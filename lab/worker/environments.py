@@ -200,8 +200,8 @@ def needed(gpu: int) -> list[str]:
     gpu
         Graphics cards of this computer; without one, environments that need one are left out.
     """
-    found = [registry.declared(name) for name in names()]
-    return sorted({one.environment for one in found if one and one.gpu <= gpu} - {""})
+    declared_tasks = [registry.declared(name) for name in names()]
+    return sorted({task.environment for task in declared_tasks if task and task.gpu <= gpu} - {""})
 
 
 def _install(name: str, lock: Path, python: Path) -> None:

@@ -39,12 +39,12 @@ def _change(session: dict[str, Any], collection: str, facts: RunFacts) -> dict[s
     numbers = {"n_trials": facts.n_trials, "n_correct_trials": facts.n_correct_trials}
     wanted: dict[str, Any] = dict(numbers)
     if collection != "alf":
-        about = session.get("json") if isinstance(session.get("json"), dict) else {}
-        by_task = {**(about or {}).get(BY_TASK, {}), collection: numbers}
+        json = session.get("json") if isinstance(session.get("json"), dict) else {}
+        by_task = {**(json or {}).get(BY_TASK, {}), collection: numbers}
         wanted = {
             name: sum(counts.get(name) or 0 for counts in by_task.values()) for name in numbers
         }
-        wanted["json"] = {**(about or {}), BY_TASK: by_task}
+        wanted["json"] = {**(json or {}), BY_TASK: by_task}
     if facts.end_time and not session.get("end_time"):
         wanted["end_time"] = facts.end_time
     if facts.extended_qc:

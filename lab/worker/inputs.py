@@ -56,21 +56,21 @@ def fetch(
         A path leads outside the folder.
     """
     session.mkdir(parents=True)
-    for one in claim.inputs:
+    for task_input in claim.inputs:
         check()
-        target = inside(session, one.path)
+        target = inside(session, task_input.path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if shared.take(one, target):
+        if shared.take(task_input, target):
             continue
         try:
-            download(one, target)
+            download(task_input, target)
         except Expired:
             fresh = {each.path: each for each in again().inputs}
-            if one.path not in fresh:
-                raise BadInput(f"input {one.path} is no longer there") from None
+            if task_input.path not in fresh:
+                raise BadInput(f"input {task_input.path} is no longer there") from None
             target.unlink(missing_ok=True)
-            download(fresh[one.path], target)
-        shared.keep(one, target)
+            download(fresh[task_input.path], target)
+        shared.keep(task_input, target)
 
 
 def download(one: TaskInput, target: Path) -> None:

@@ -2,11 +2,11 @@
 
 A file for each animal and table, in Hive's layout: ``sql/TABLE/subject_uuid=…/DIGEST.parquet``,
 and ``sql/index.json`` which names them. Iceberg was weighed: its readers are extensions that
-DuckDB and others fetch at run time, and its metadata cost several requests more a query, while an
-animal's rows are replaced as a whole here, so that a list of files is all there is to know.
+DuckDB and others fetch at run time, and its metadata cost several more requests per query. Here
+an animal's rows are replaced as a whole, so that a list of files is enough.
 
-Names of files change with their content. New ones are written before the index names them, and
-old ones removed after it does not: who reads the index finds all it names.
+Names of files change with their content. New files are written before the index names them, and
+old ones are removed after it has dropped them: all files that a reader sees in the index exist.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FOLDER = "sql/"
 INDEX = "sql/index.json"
 
 KEPT_BY_LABS = frozenset({"action"})
-"""Schemas that are the labs' own, and never on a public site: weights and water."""
+"""Schemas that belong to the labs, and never to a public site: weights and water."""
 
 PUBLIC_TABLES = tuple(table for table in TABLES if table.schema not in KEPT_BY_LABS)
 
@@ -51,7 +51,7 @@ SQL_TYPES = {
     ColumnKind.DATE: "date",
     ColumnKind.TIME: "timestamp",
 }
-"""The same types in SQL: DuckDB's, and Athena's but for text, which is ``string`` there."""
+"""The same types in SQL: DuckDB's and Athena's, except text, which is ``string`` in Athena."""
 
 
 class SqlSubject(msgspec.Struct, frozen=True):
@@ -60,7 +60,7 @@ class SqlSubject(msgspec.Struct, frozen=True):
     Attributes
     ----------
     made_from : str
-        What tells the state its rows were made from.
+        Identifies the state from which its rows were made.
     sessions : list of str
         Ids.
     files : dict of str
@@ -77,7 +77,7 @@ class SqlSubject(msgspec.Struct, frozen=True):
 
 
 class SqlIndex(msgspec.Struct, frozen=True):
-    """All that is in the tables.
+    """The content of the tables.
 
     Attributes
     ----------
@@ -97,12 +97,12 @@ class SqlIndex(msgspec.Struct, frozen=True):
         """Return the keys of a table's files."""
         if table in self.shared:
             return [self.shared[table]]
-        found = (subject.files.get(table) for subject in self.subjects.values())
-        return sorted(key for key in found if key)
+        keys = (subject.files.get(table) for subject in self.subjects.values())
+        return sorted(key for key in keys if key)
 
 
 def index(store: SiteStore) -> SqlIndex:
-    """Return what is in the tables."""
+    """Return the content of the tables."""
     return load(store, INDEX, SqlIndex)[0] or SqlIndex()
 
 
@@ -115,7 +115,7 @@ def put_subject(
     rows: Rows,
     tables: Iterable[DeclaredTable] = PUBLIC_TABLES,
 ) -> None:
-    """Write the rows of an animal in place of those it had.
+    """Replace the rows of an animal.
 
     Parameters
     ----------
@@ -124,11 +124,11 @@ def put_subject(
         Its UUID.
     made_from : str
     sessions : iterable of str
-        Ids of the sessions the rows are of.
+        Ids of the sessions in the rows.
     rows : dict
         By table, see `shared.science.tables.rows`.
     tables : iterable of DeclaredTable
-        Those that are written.
+        The tables to write.
     """
     chosen = list(tables)
     files, shared = {}, {}
@@ -155,7 +155,7 @@ def remove_subjects(
 def _change(
     store: SiteStore, tables: list[DeclaredTable], changes: Mapping[str, SqlSubject | None]
 ) -> None:
-    """Change the index, and remove the files that it does not name any more."""
+    """Change the index, and remove the files that it no longer names."""
     former: dict[str, SqlIndex] = {}
 
     def change(before: SqlIndex | None) -> SqlIndex:
@@ -177,7 +177,7 @@ def _write_shared(
     store: SiteStore, tables: list[DeclaredTable], subjects: Mapping[str, SqlSubject]
 ) -> dict[str, str]:
     """Write the tables that animals share; return their keys."""
-    found = {}
+    keys = {}
     for table in tables:
         if table.of_subject:
             continue
@@ -188,9 +188,9 @@ def _write_shared(
             for row in subject.shared.get(name, [])
         }
         body = parquet(table, [rows[key] for key in sorted(rows)])
-        found[name] = f"{FOLDER}{name}/{_digest(body)}.parquet"
-        store.write(found[name], body)
-    return found
+        keys[name] = f"{FOLDER}{name}/{_digest(body)}.parquet"
+        store.write(keys[name], body)
+    return keys
 
 
 def _keys(found: SqlIndex) -> set[str]:
@@ -206,7 +206,7 @@ def _columns(tables: Iterable[DeclaredTable]) -> dict[str, dict[str, str]]:
 
 
 def plain(table: DeclaredTable) -> list[DeclaredColumn]:
-    """Return the columns that are here; arrays, such as times of spikes, are in ONE files."""
+    """Return the columns of these tables; arrays, such as times of spikes, are in ONE files."""
     return [column for column in table.columns if column.kind in SQL_TYPES]
 
 

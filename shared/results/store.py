@@ -1,8 +1,8 @@
-"""Where the site's files are kept: a few verbs, conditional writes, a local folder.
+"""The store of the site's files: a few verbs, conditional writes, a local folder.
 
 The S3 counterpart is ``functions.analysis.bucket``. Conditional writes make concurrent builds
-safe: state is changed by read, change, write-if-unchanged (:func:`update`); what follows from
-state is written and then checked to have been made from the current state (:func:`write_derived`).
+safe: state is changed by read, change, write-if-unchanged (:func:`update`). Files made from state
+are written, and then checked to be made from the current state (:func:`write_derived`).
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class SiteStore(Protocol):
     """A flat set of named byte strings with entity tags (MD5 of the content)."""
 
     def read(self, key: str) -> tuple[bytes, str] | None:
-        """Return content and entity tag, None where there is no such object."""
+        """Return content and entity tag, None if there is no such object."""
 
     def etag(self, key: str) -> str:
-        """Return the entity tag, :data:`ABSENT` where there is no such object."""
+        """Return the entity tag, :data:`ABSENT` if there is no such object."""
 
     def write(self, key: str, body: bytes, if_match: str | None = None) -> str:
         """Write the object and return its tag; with `if_match` only if it still has that tag.
@@ -59,13 +59,13 @@ class SiteStore(Protocol):
         """
 
     def copy(self, location: str, key: str) -> None:
-        """Bring a file of the source to the site as it is, without holding it in memory.
+        """Copy a file of the source to the site unchanged, without holding it in memory.
 
-        What is stored at a location never changes: a copy of the same location is left alone.
+        The content of a location never changes: an existing copy of the location is left alone.
         """
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete the objects; those that do not exist are no error."""
+        """Delete the objects; missing ones are no error."""
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Yield all names that start with the prefix."""
@@ -90,7 +90,7 @@ class FolderStore:
         return self.folder / key
 
     def read(self, key: str) -> tuple[bytes, str] | None:
-        """Return content and entity tag, None where there is no such file."""
+        """Return content and entity tag, None if there is no such file."""
         try:
             body = self._path(key).read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -98,9 +98,9 @@ class FolderStore:
         return body, tag(body)
 
     def etag(self, key: str) -> str:
-        """Return the entity tag, :data:`ABSENT` where there is no such file."""
-        found = self.read(key)
-        return found[1] if found else ABSENT
+        """Return the entity tag, :data:`ABSENT` if there is no such file."""
+        stored = self.read(key)
+        return stored[1] if stored else ABSENT
 
     def write(self, key: str, body: bytes, if_match: str | None = None) -> str:
         """Write the file and return its tag; with `if_match` only if it still has that tag."""
@@ -114,7 +114,7 @@ class FolderStore:
         return tag(body)
 
     def copy(self, location: str, key: str) -> None:
-        """Bring a file here: as a link, or as a copy where the file system has none."""
+        """Put a file here: as a link, or as a copy if the file system has no links."""
         path, source = self._path(key), Path(location)
         with suppress(FileNotFoundError):
             here, there = path.stat(), source.stat()
@@ -134,7 +134,7 @@ class FolderStore:
         self.writes.append(key)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete the files; those that do not exist are no error."""
+        """Delete the files; missing ones are no error."""
         for key in keys:
             self._path(key).unlink(missing_ok=True)
 
@@ -175,12 +175,12 @@ class FolderStore:
 
 
 def encode(value: Any) -> bytes:
-    """Return compact JSON in UTF-8; what is no number (NaN, infinity) is null: missing."""
+    """Return compact JSON in UTF-8; NaN and infinity become null: missing."""
     return msgspec.json.encode(value)
 
 
 def write_if_changed(store: SiteStore, key: str, body: bytes) -> bool:
-    """Write the object unless it has this very content; tell whether it was written."""
+    """Write the object unless it has this content already; tell whether it was written."""
     if store.etag(key) == tag(body):
         return False
     store.write(key, body)
@@ -188,19 +188,19 @@ def write_if_changed(store: SiteStore, key: str, body: bytes) -> bool:
 
 
 def load(store: SiteStore, key: str, kind: type[Kind]) -> tuple[Kind | None, str]:
-    """Return a JSON object and its tag, None and :data:`ABSENT` where there is none.
+    """Return a JSON object and its tag, None and :data:`ABSENT` if there is none.
 
-    An object that is not of the kind, as an older builder may have left, counts as empty, so
-    that it is made anew.
+    An object of another kind, for example from an older builder, counts as empty, so that it is
+    made again.
     """
-    found = store.read(key)
-    if found is None:
+    stored = store.read(key)
+    if stored is None:
         return None, ABSENT
     try:
-        return msgspec.json.decode(found[0], type=kind), found[1]
+        return msgspec.json.decode(stored[0], type=kind), stored[1]
     except msgspec.MsgspecError as error:
         log.warning("%s is made anew: %s", key, error)
-        return None, found[1]
+        return None, stored[1]
 
 
 def update(
@@ -213,9 +213,9 @@ def update(
     store : SiteStore
     key : str
     kind : type
-        What the object is.
+        Type of the object.
     change : callable
-        Gets the current object, None where there is none, and returns the new one; may run
+        Gets the current object, None if there is none, and returns the new one; may run
         several times.
 
     Returns
@@ -244,10 +244,10 @@ def write_derived(
     kind: type[Kind],
     make: Callable[[Kind | None], Mapping[str, bytes]],
 ) -> dict[str, bool]:
-    """Write what follows from an object, and again if that changed meanwhile.
+    """Write the files made from an object; repeat it if the object changed meanwhile.
 
-    Of several concurrent writers the last one to write always checks against the newest object,
-    so that what stays never follows from an outdated one.
+    The last of several concurrent writers always checks against the newest object, so that no
+    file made from an outdated one stays.
 
     Parameters
     ----------
@@ -255,14 +255,14 @@ def write_derived(
     key : str
         The object.
     kind : type
-        What it is.
+        Type of the object.
     make : callable
-        Returns the files that follow from the object, None where there is none.
+        Returns the files made from the object, None if there is none.
 
     Returns
     -------
     dict
-        Which files were written (others already had that content).
+        The files that were written (others already had that content).
     """
     for attempt in range(ATTEMPTS):
         state, etag = load(store, key, kind)

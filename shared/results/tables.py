@@ -1,4 +1,4 @@
-"""All trials of a subject in one Parquet file: for reuse, and as the builder's own memory."""
+"""All trials of a subject in one Parquet file: for reuse, and as the builder's memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ARROW = {
     int | None: pa.int64(),
     float | None: pa.float64(),
 }
-"""Types of the columns that the tables of all sessions and subjects have; others are left out."""
+"""Types of the columns in the tables of all sessions and subjects; others are left out."""
 
 _PRINTS = b"fornix_sessions"
 _ABOUT = ("session", "session_date", "session_number", "task_protocol")
@@ -41,25 +41,27 @@ def pack(trials: Mapping[str, pd.DataFrame], sessions: Mapping[str, Published]) 
     trials : mapping of DataFrame
         By session id.
     sessions : mapping
-        By session id; what the rows say of their session, and the fingerprint of what its
-        trials are, which is kept in the file's metadata.
+        By session id; the values for a session's rows, and the fingerprint of its trials,
+        which the file's metadata keeps.
     """
-    known = {eid: (row, day) for eid, e in sessions.items() if (row := e.row) and (day := e.day)}
-    order = sorted(trials, key=lambda eid: (known[eid][0].date, eid))
+    rows_of_session = {
+        eid: (row, day) for eid, e in sessions.items() if (row := e.row) and (day := e.day)
+    }
+    order = sorted(trials, key=lambda eid: (rows_of_session[eid][0].date, eid))
     joined = pd.DataFrame()
     if order:
         joined = pd.concat([trials[eid] for eid in order], ignore_index=True)
     code = np.repeat(np.arange(len(order)), [len(trials[eid]) for eid in order])
-    about = {
+    values_by_column = {
         "session": order,
-        "session_date": [known[eid][0].date for eid in order],
-        "session_number": [known[eid][0].number for eid in order],
-        "task_protocol": [known[eid][1].task_protocol for eid in order],
+        "session_date": [rows_of_session[eid][0].date for eid in order],
+        "session_number": [rows_of_session[eid][0].number for eid in order],
+        "task_protocol": [rows_of_session[eid][1].task_protocol for eid in order],
     }
-    # Written once per session and repeated by number: dictionary columns.
+    # Values once per session, repeated by number: dictionary columns.
     repeated = {
         name: pa.DictionaryArray.from_arrays(pa.array(code, pa.int32()), pa.array(values))
-        for name, values in about.items()
+        for name, values in values_by_column.items()
     }
     table = pa.Table.from_pandas(joined, preserve_index=False)
     for name, values in repeated.items():
@@ -67,7 +69,7 @@ def pack(trials: Mapping[str, pd.DataFrame], sessions: Mapping[str, Published]) 
     prints = {eid: entry.print for eid, entry in sessions.items()}
     metadata = {**(table.schema.metadata or {}), _PRINTS: json.dumps(prints).encode()}
     out = io.BytesIO()
-    # Times hardly repeat: a dictionary of them would only be thrown away again.
+    # Times hardly repeat: a dictionary for them would only be thrown away again.
     coded = [column.name for column in table.schema if not pa.types.is_floating(column.type)]
     table = table.replace_schema_metadata(metadata)
     pq.write_table(table, out, compression="zstd", use_dictionary=coded)
@@ -106,7 +108,7 @@ def catalogue(
         ("sessions", ListedSession, sessions, SESSION_COLUMNS),
         ("subjects", ListedSubject, subjects, (*SUBJECT_COLUMNS, "last_session")),
     ):
-        # The types are declared, not guessed: a table without rows has all its columns, too.
+        # The types are declared, not guessed: so a table without rows has all columns, too.
         types = get_type_hints(kind)
         schema = pa.schema(
             [(column, ARROW[types[column]]) for column in columns if types[column] in ARROW]

@@ -1,4 +1,4 @@
-"""The training-time page: which factors foretell how long a mouse takes to train.
+"""The training-time page: which factors predict how long a mouse takes to train.
 
 The numbers are those of :func:`shared.science.cohort.analysis.analyse`; one result per cohort.
 """
@@ -32,13 +32,13 @@ def publish(
     store : SiteStore
     settings : SiteSettings
     name : str
-        Of the cohort in addresses.
+        Name of the cohort in addresses.
     label : str
-        Of the cohort for readers.
+        Name of the cohort for readers.
     result : dict
         From :func:`shared.science.cohort.analysis.analyse`, of public subjects only.
     """
-    # Predictions of mice in training are for the members of their labs.
+    # Predictions of mice in training are for members of their labs only.
     public = {key: value for key, value in result.items() if key != "predictions"}
     write_if_changed(store, training_time_file(name, "json"), encode(short(public)))
     for kind in ("png", "svg"):
@@ -74,7 +74,7 @@ def announce(
     n_trained: int,
     synthetic: bool,
 ) -> None:
-    """Say on the site that a cohort has too few trained mice yet; a result replaces it.
+    """Say on the site that a cohort has too few trained mice; a result replaces it later.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def announce(
     name, label : str
         As for :func:`publish`.
     n_mice, n_trained : int
-        Mice in all, and those trained with all features.
+        All mice, and the trained ones with all features.
     synthetic : bool
         Whether the mice are simulated.
     """
@@ -100,7 +100,7 @@ def announce(
 
 
 def refresh(store: SiteStore, settings: SiteSettings) -> None:
-    """Write the page of the cohorts there are."""
+    """Write the page of the present cohorts."""
     write_derived(
         store,
         STATE,
@@ -115,11 +115,11 @@ def _pages(settings: SiteSettings, state: TrainingTimeState) -> dict[str, bytes]
 
 
 def short(value: Any) -> Any:
-    """Return a result with numbers as short as a reader needs, no NaN."""
+    """Return a result with numbers rounded for readers, without NaN."""
     if isinstance(value, dict):
-        return {name: short(one) for name, one in value.items()}
+        return {name: short(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [short(one) for one in value]
+        return [short(item) for item in value]
     if isinstance(value, float):
         return rounded(value)
     return value

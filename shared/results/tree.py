@@ -1,7 +1,7 @@
 """A folder of sessions as a source: ``<lab>/Subjects/<subject>/<date>/<number>/alf/…``.
 
-What the folder names do not say is read from ``session.json`` in a session folder and
-``subject.json`` in a subject folder where they exist. A folder is its owner's: its sessions are
+Facts that the folder names do not give are read from ``session.json`` in a session folder and
+``subject.json`` in a subject folder, if these exist. A folder is its owner's: its sessions are
 public unless ``session.json`` says otherwise.
 """
 
@@ -27,10 +27,10 @@ from shared.results.source import Lab, SiteSession, Sorting, SourceFile, Subject
 from shared.results.store import tag
 
 RECORDED = (".ebin", ".eh", ".rms.npy")
-"""Files of compressed raw recordings; the rest of the raw files is no matter of the site's."""
+"""Files of compressed raw recordings; the site does not use other raw files."""
 
 NUMBER = re.compile(r"[0-9]{1,3}")
-"""Names of session folders; those with fewer than three digits are read, and told of."""
+"""Names of session folders; those with fewer than three digits are read, with a remark."""
 
 
 class Tree:
@@ -45,15 +45,15 @@ class Tree:
         The nickname is the key of the animal of the first lab that has one of that nickname.
         """
         name = "*" if nickname is None else escape(nickname)
-        found: dict[tuple[str, str], list[Path]] = {}
+        by_animal: dict[tuple[str, str], list[Path]] = {}
         for folder, names, _ in os.walk(self.folder):
             if "Subjects" in names:
                 for path in sorted(Path(folder, "Subjects").glob(f"{name}/????-??-??/*/")):
                     if NUMBER.fullmatch(path.name):
-                        found.setdefault((path.parts[-3], path.parts[-5]), []).append(path)
-                names.remove("Subjects")  # sessions hold no labs: no need to look into them
+                        by_animal.setdefault((path.parts[-3], path.parts[-5]), []).append(path)
+                names.remove("Subjects")  # sessions contain no labs: skip them
         keys: dict[str, list[Path]] = {}
-        for (called, lab), paths in sorted(found.items()):
+        for (called, lab), paths in sorted(by_animal.items()):
             identity = str(uuid5(NAMESPACE_URL, f"{lab}/{called}"))
             keys[called if called not in keys else animal_key(called, identity)] = paths
         return keys
@@ -63,13 +63,13 @@ class Tree:
         return set(self._folders())
 
     def subject(self, nickname: str) -> Subject:
-        """Return what the subject's folder says of it."""
+        """Return the facts in the subject's folder."""
         folders = self._folders(nickname_of(nickname)).get(nickname)
         lab = folders[0].parts[-5] if folders else ""
-        about = _json(folders[0].parents[1] / "subject.json") if folders else {}
-        known = {name: about[name] for name in Subject.__dataclass_fields__ if name in about}
-        known["projects"] = tuple(known.get("projects", ()))
-        return Subject(**{"lab": lab, **known, "nickname": nickname})
+        content = _json(folders[0].parents[1] / "subject.json") if folders else {}
+        facts = {name: content[name] for name in Subject.__dataclass_fields__ if name in content}
+        facts["projects"] = tuple(facts.get("projects", ()))
+        return Subject(**{"lab": lab, **facts, "nickname": nickname})
 
     def sessions(self, subject: str) -> list[SiteSession]:
         """Return the subject's sessions."""
@@ -79,8 +79,8 @@ class Tree:
     def labs(self) -> list[Lab]:
         """Return the labs that have sessions."""
         names = sorted({path.parts[-5] for paths in self._folders().values() for path in paths})
-        about = {n: _json(self.folder / n / "lab.json") for n in names}
-        return [Lab(**{"name": name, **about[name]}) for name in names]
+        content_by_lab = {n: _json(self.folder / n / "lab.json") for n in names}
+        return [Lab(**{"name": name, **content_by_lab[name]}) for name in names]
 
     def trials(self, session: SiteSession) -> pd.DataFrame | None:
         """Return the session's trials table."""
@@ -93,9 +93,9 @@ class Tree:
     def _session(self, path: Path, subject: str) -> SiteSession:
         *_, lab_name, _, _, day, folder = path.parts
         number = f"{int(folder):03d}"
-        # Its id is that of the name that every session has in the end.
+        # Its id is that of the name that every session gets in the end.
         name = "/".join([*path.parts[-5:-1], number])
-        known: dict[str, Any] = {
+        facts: dict[str, Any] = {
             "id": str(uuid5(NAMESPACE_URL, name)),
             "lab": lab_name,
             "subject": subject,
@@ -104,27 +104,27 @@ class Tree:
         }
         if folder != number and path.with_name(number).is_dir():
             return SiteSession(
-                **known, refused=f"Folder {folder} is left out: {number} is there too."
+                **facts, refused=f"Folder {folder} is left out: {number} is there too."
             )
         remarks = [] if folder == number else [f"Folder {folder} is read as {number}."]
         try:
-            return SiteSession(**known | self._described(path), remarks=tuple(remarks))
+            return SiteSession(**facts | self._described(path), remarks=tuple(remarks))
         except (ValueError, TypeError, AttributeError) as error:
-            # Whether it is public is not known then.
-            said = f"session.json cannot be read, so the session is left out: {error}"
-            return SiteSession(**known, refused=said)
+            # It is then unknown whether the session is public.
+            reason = f"session.json cannot be read, so the session is left out: {error}"
+            return SiteSession(**facts, refused=reason)
 
     def _described(self, path: Path) -> dict[str, Any]:
-        """Return what the session's file, its lab's and its datasets say of a session."""
-        about = _json(path / "session.json")
+        """Return a session's facts from its own file, its lab's and its datasets."""
+        content = _json(path / "session.json")
         lab = _json(self.folder / path.parts[-5] / "lab.json")
-        embargo = about.get("embargo_until")
+        embargo = content.get("embargo_until")
         return {
             "public": True,
             "timezone": lab.get("timezone", "UTC"),
-            **about,
+            **content,
             "embargo_until": date.fromisoformat(embargo) if embargo else None,
-            "projects": tuple(about.get("projects", ())),
+            "projects": tuple(content.get("projects", ())),
             "datasets": tuple(self._datasets(path)),
         }
 
@@ -137,10 +137,10 @@ class Tree:
                 parts = relative.parent.parts
                 revision = next((p.strip("#") for p in parts if p.startswith("#")), "")
                 collection = "/".join(p for p in parts if not p.startswith("#"))
-                # A recording is not read to see whether it has changed.
-                about = path.stat()
+                # A recording is not read to find out whether it has changed.
+                status = path.stat()
                 large = path.suffix in (".ebin", ".mp4")
-                state = f"{about.st_size} {about.st_mtime_ns}".encode()
+                state = f"{status.st_size} {status.st_mtime_ns}".encode()
                 yield SourceFile(
                     str(uuid5(NAMESPACE_URL, path.relative_to(session.parents[3]).as_posix())),
                     path.name,

@@ -32,10 +32,10 @@ class _Laboratory(msgspec.Struct, frozen=True):
 
 def facts_of(session: Session) -> SessionForTask:
     """Return the facts of a session, its animal and its lab."""
-    found = documents.find("subject", session.subject)
-    animal = json.read(found.body, _Animal) if found else _Animal()
-    found = documents.find("lab", session.lab)
-    lab = json.read(found.body, _Laboratory) if found else _Laboratory()
+    document = documents.find("subject", session.subject)
+    animal = json.read(document.body, _Animal) if document else _Animal()
+    document = documents.find("lab", session.lab)
+    lab = json.read(document.body, _Laboratory) if document else _Laboratory()
     genotype = (
         " ".join(part for part in (each.allele, each.zygosity) if part)
         for each in animal.zygosities or ()

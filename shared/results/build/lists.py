@@ -98,11 +98,11 @@ class ListBuilder:
         for view in texts:
             write_if_changed(self.store, view.page.address, render(view, self.settings))
         training_time.refresh(self.store, self.settings)
-        shown = {row.lab for row in index_of(self.store).subjects.values()}
-        kept = {key for lab in shown for key in addresses.lab_files(lab)}
+        listed_labs = {row.lab for row in index_of(self.store).subjects.values()}
+        current = {key for lab in listed_labs for key in addresses.lab_files(lab)}
         for folder in ("data/labs/", "labs/"):
-            found = list(self.store.names(folder))
-            self.store.delete(key for key in found if key not in kept)
+            existing = list(self.store.names(folder))
+            self.store.delete(key for key in existing if key not in current)
 
     def _tables(self, subjects: Mapping[str, ListedSubject]) -> dict[str, bytes]:
         """Return one Parquet table of all sessions and one of all subjects, for reuse."""

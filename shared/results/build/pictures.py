@@ -67,9 +67,9 @@ class PictureBuilder:
         if not todo and set(drawn) == set(prints):
             return 0
         for eid in todo:
-            shown, _ = load(self.store, addresses.session_data(eid), SessionData)
-            if shown and shown.blocks:
-                self._put(addresses.session_image(eid), images.session(shown))
+            content, _ = load(self.store, addresses.session_data(eid), SessionData)
+            if content and content.blocks:
+                self._put(addresses.session_image(eid), images.session(content))
         subject, _ = load(self.store, addresses.subject_data(nickname), SubjectData)
         if subject:
             self._put(addresses.subject_image(nickname), images.subject(subject))

@@ -87,10 +87,10 @@ class ProbesBuilder:
             return None
         name = probe_id(session, sorting.collection)
         with said.of(session, f"The raw recording of {sorting.collection}"):
-            shown = recordings_of(session, name, sorting, trials)
-            for key, path in shown.copied.items() if shown else ():
+            recordings = recordings_of(session, name, sorting, trials)
+            for key, path in recordings.copied.items() if recordings else ():
                 self.store.copy(session.dataset(path).location, key)
-            return shown
+            return recordings
         return None
 
     def _probe(
@@ -103,9 +103,9 @@ class ProbesBuilder:
     ) -> tuple[ListedProbe, dict[str, bytes]]:
         """Return a probe's row of the probe list, and the keys of the files of its pages."""
         quality = units_quality(sorting.spikes) if sorting.spikes["times"].size else {}
-        about = raw.about if raw else ""
+        recording = raw.about if raw else ""
         view, drift = probe_view(
-            self.settings, session, sorting, trials, quality, made_from, about
+            self.settings, session, sorting, trials, quality, made_from, recording
         )
         name = view.data.probe.id
         files = {

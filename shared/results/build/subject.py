@@ -283,16 +283,16 @@ class SubjectBuilder:
                 return {}
             prints = {eid: entry.print for eid, entry in sessions.items()}
             self._complete(nickname, prints, read.tables)
-            shown = {eid: read.tables[eid] for eid in sessions if eid in read.tables}
-            for eid, frame in shown.items():
+            read_now = {eid: read.tables[eid] for eid in sessions if eid in read.tables}
+            for eid, frame in read_now.items():
                 if eid not in read.arrays:
                     read.arrays[eid] = columns_of(frame)
-            arrays = {eid: read.arrays[eid] for eid in shown}
+            arrays = {eid: read.arrays[eid] for eid in read_now}
             problems[:], view = self._view(animal, sessions, arrays)
             return {
                 addresses.subject_data(nickname): encode(view.data),
                 view.page.address: render(view, self.settings),
-                addresses.subject_trials(nickname): tables.pack(shown, sessions),
+                addresses.subject_trials(nickname): tables.pack(read_now, sessions),
             }
 
         write_derived(self.store, key, SubjectState, make)
@@ -362,8 +362,8 @@ def _behaviour(
     ]
     try:
         return {
-            session.id: shown
-            for (session, _), shown in zip(ready, behaviour_of(ready), strict=True)
+            session.id: behaviour
+            for (session, _), behaviour in zip(ready, behaviour_of(ready), strict=True)
         }
     except Exception as error:
         log.info("one by one, as a session's trials fail: %s", error)

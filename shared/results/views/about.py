@@ -32,7 +32,7 @@ class AboutView(Struct, frozen=True):
 
 
 class MissingView(Struct, frozen=True):
-    """The page that is shown at any address where there is none."""
+    """The page for addresses without a page."""
 
     template: ClassVar[str] = "missing"
 
@@ -40,7 +40,7 @@ class MissingView(Struct, frozen=True):
 
 
 class MyLabView(Struct, frozen=True):
-    """Where members of a lab see its own pages; its script fetches them from the API."""
+    """The page on which members see their lab's own pages; its script gets them from the API."""
 
     template: ClassVar[str] = "my_lab"
 
@@ -75,10 +75,10 @@ def about_view() -> AboutView:
 
 
 def missing_view() -> MissingView:
-    """Return the page that is shown where there is none."""
+    """Return the page for addresses without a page."""
     return MissingView(PageFrame(address="404.html", title="There is no such page", absolute=True))
 
 
 def my_lab_view() -> MyLabView:
-    """Return the page on which members see what their lab keeps to itself."""
+    """Return the page on which members see their lab's private pages."""
     return MyLabView(PageFrame(address=addresses.MY_LAB, title="My lab"))

@@ -1,4 +1,4 @@
-"""The films on a session's page: what its script shows them by, beside trials and wheel."""
+"""The films on a session's page: the data with which its script shows them, trials and wheel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRIALS = {
     "movement": "firstMovement_times",
     "feedback": "feedback_times",
 }
-"""Moments of a trial that are shown, and the columns that have them."""
+"""Moments of a trial to show, and their columns."""
 
 
 class FilmOfCamera(Struct, frozen=True):
@@ -38,7 +38,7 @@ class WheelFiles(Struct, frozen=True):
 
 
 class Films(Struct, frozen=True):
-    """What a session's page shows films by.
+    """The data with which a session's page shows films.
 
     Attributes
     ----------
@@ -46,9 +46,9 @@ class Films(Struct, frozen=True):
         `told` says why their frames may be shown at wrong times.
     wheel : WheelFiles, optional
     trials : dict
-        Moments (s), one entry a trial; None where a thing did not happen.
+        Moments (s), one entry per trial; None if an event did not happen.
     correct : list of bool
-        Whether each trial was.
+        Whether each trial was correct.
     """
 
     cameras: list[FilmOfCamera]
@@ -65,28 +65,30 @@ def films_of(session: SiteSession, trials: TrialArrays | None) -> Shown | None:
     session : SiteSession
     trials : dict of array, optional
     """
-    found = session.films
-    if not found:
+    films = session.films
+    if not films:
         return None
     folder = addresses.films_folder(session.id)
     cameras: list[FilmOfCamera] = []
     copied: dict[str, str] = {}
-    for one in found:
-        film, times = f"{folder}{one.camera}.mp4", f"{folder}{one.camera}.times.npy"
-        copied |= {film: one.film, times: one.times}
-        cameras.append(FilmOfCamera(one.camera, film, times, _doubt(session, one.camera)))
+    for film_files in films:
+        film, times = f"{folder}{film_files.camera}.mp4", f"{folder}{film_files.camera}.times.npy"
+        copied |= {film: film_files.film, times: film_files.times}
+        cameras.append(
+            FilmOfCamera(film_files.camera, film, times, _doubt(session, film_files.camera))
+        )
     wheel = None
     files = session.wheel.files if session.wheel else {}
     if {"timestamps", "position"} <= files.keys():
         wheel = WheelFiles(f"{folder}wheel.times.npy", f"{folder}wheel.position.npy")
         copied |= {wheel.times: files["timestamps"], wheel.position: files["position"]}
-    about = f"{folder}films.json"
+    key = f"{folder}films.json"
     content = Films(cameras, wheel, *_trials(trials))
-    return Shown(about, {about: encode(content)}, copied)
+    return Shown(key, {key: encode(content)}, copied)
 
 
 def _doubt(session: SiteSession, camera: str) -> str:
-    """Say why frames may be shown at wrong times; empty if nothing is known against them."""
+    """Say why frames may be shown at wrong times; empty if there is no doubt."""
     judged = session.quality.get(f"_video{camera.capitalize()}_timestamps")
     if judged in ("WARNING", "FAIL"):
         return "The film and the times of its frames do not go together: times may be wrong."
@@ -98,9 +100,9 @@ def _doubt(session: SiteSession, camera: str) -> str:
 def _trials(trials: TrialArrays | None) -> tuple[dict[str, Numbers], list[bool]]:
     if trials is None:
         return {}, []
-    told: dict[str, Numbers] = {
+    moments: dict[str, Numbers] = {
         label: [rounded(float(each), 6) for each in trials[name]]
         for label, name in TRIALS.items()
         if name in trials
     }
-    return told, [bool(each) for each in np.asarray(trials["feedbackType"]) == 1]
+    return moments, [bool(each) for each in np.asarray(trials["feedbackType"]) == 1]

@@ -21,7 +21,7 @@ from shared.results.views.rows import (
 )
 
 COORDINATE_DIGITS = 8
-"""Significant digits of a lab's place: a metre."""
+"""Significant digits of a lab's coordinates: a metre."""
 
 
 class LabData(Struct, frozen=True):

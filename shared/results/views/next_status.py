@@ -1,4 +1,4 @@
-"""How far a subject is from its next training status, and what cannot be told of a fit."""
+"""The distance of a subject to its next training status; parameters that a fit leaves open."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.science.status.stages import RANK
 
 
 class MeasuredCriterion(Struct, frozen=True, rename={"passed": "pass"}):
-    """A criterion with what the last days measured (a number, or one per day).
+    """A criterion with its values of the last days (a number, or one per day).
 
     A parameter of a fit that ended at a bound is no measurement: `value` is None, and the
     criterion does not count as met.
@@ -37,12 +37,12 @@ class NextStatus(Struct, frozen=True):
 
 
 def next_status(history: History) -> NextStatus | None:
-    """Return the criteria of the next status with what the last three days measured."""
+    """Return the criteria of the next status with the values of the last three days."""
     if not history.sessions:
         return None
     last = history.sessions[-1]
     window = last["window"]
-    # A status never falls, a window does: what comes next is beyond what was reached.
+    # A status never falls, a window does: the next status is above the one reached.
     reached = RANK[last["status"]]
     beyond = [status for status in window["criteria"] if RANK[status] > reached]
     if not beyond:
@@ -67,31 +67,31 @@ def next_status(history: History) -> NextStatus | None:
 
 
 FITTED = ("Threshold", "Bias", "LapseLow_50", "LapseHigh_50")
-"""Criteria on parameters of one and the same curve."""
+"""Criteria on parameters of the same curve."""
 
 
 MOST = 99.9
-"""Percent contrast: beyond, a fit ended at its bounds (threshold 100 %, bias ±100 %)."""
+"""Percent contrast beyond which a fit ended at its bounds (threshold 100 %, bias ±100 %)."""
 
 
 def _is_from_a_bound(one: Mapping[str, Any], criteria: Sequence[Mapping[str, Any]]) -> bool:
     """Tell whether a criterion is on a curve that the choices do not determine."""
-    known = {criterion["name"]: criterion["value"] for criterion in criteria}
-    if one["name"] not in FITTED or "Threshold" not in known:
+    values = {criterion["name"]: criterion["value"] for criterion in criteria}
+    if one["name"] not in FITTED or "Threshold" not in values:
         return False
-    shown = known.get("Zero_contrast") or []
-    return not is_determined(known["Threshold"], known.get("Bias", 0.0), shown)
+    levels = values.get("Zero_contrast") or []
+    return not is_determined(values["Threshold"], values.get("Bias", 0.0), levels)
 
 
 def is_determined(threshold: float | None, bias: float | None, levels: ArrayLike) -> bool:
-    """Tell whether parameters (percent) are estimates, by the contrasts (percent) shown."""
+    """Tell whether parameters (percent) are estimates, from the contrasts (percent) shown."""
     if threshold is None or bias is None:
         return False
     return least_threshold(levels) < threshold < MOST and abs(bias) < MOST
 
 
 def plain_of(value: Any) -> Any:
-    """Return numbers as the site's data have them, also those in lists."""
+    """Return numbers in the form of the site's data, also those in lists."""
     if isinstance(value, list):
-        return [plain_of(one) for one in value]
+        return [plain_of(item) for item in value]
     return rounded(value) if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""The front page: how much there is, where and since when, and what is new."""
+"""The front page: how many data there are, where and since when, and the latest sessions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.results.views.page import PageFrame, Synthetic, how_synthetic
 from shared.results.views.rows import ListedLab, ListedSubject
 
 LATEST = 12
-"""Subjects whose latest session is named."""
+"""Subjects whose latest session is listed."""
 
 
 class OverviewData(Struct, frozen=True):
@@ -46,9 +46,9 @@ def overview_view(
     Parameters
     ----------
     by_lab : mapping
-        The subjects of each lab that has any, in order of their names.
+        The subjects of each lab that has any, by lab in alphabetical order.
     labs : mapping
-        What is known of labs, by name.
+        Facts about labs, by name.
     """
     rows = [row for of in by_lab.values() for row in of]
     months = sorted({month for row in rows for month in row.months})

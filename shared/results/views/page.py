@@ -1,4 +1,4 @@
-"""The frame that all pages share, and what a page was made from."""
+"""The frame shared by all pages, and the inputs of a page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PageFrame(Struct, frozen=True, kw_only=True):
     image : str
         Picture for sharing.
     absolute : bool
-        The page is shown at any address, so its own are from the host's root.
+        The page is shown at any address, so its links start at the host's root.
     """
 
     address: str
@@ -41,7 +41,7 @@ class PageFrame(Struct, frozen=True, kw_only=True):
 
     @property
     def root(self) -> str:
-        """The way from the page to the root of the site."""
+        """The path from the page to the root of the site."""
         return "/" if self.absolute else "../" * self.address.count("/")
 
     @property
@@ -69,7 +69,7 @@ class DataView(View, Protocol):
 
 
 class Input(Struct, frozen=True, omit_defaults=True):
-    """A dataset that a page was made from; `address` is that of the file below the API's."""
+    """A dataset behind a page; `address` is that of the file below the API's."""
 
     id: str
     path: str
@@ -78,7 +78,7 @@ class Input(Struct, frozen=True, omit_defaults=True):
 
 
 class Problem(Struct, frozen=True):
-    """What could not be shown of a session, or of a whole subject, for whoever builds the site.
+    """A problem of a session or of a whole subject, for the person who builds the site.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Problem(Struct, frozen=True):
 
 
 class MadeFrom(Struct, frozen=True):
-    """What a page was made from."""
+    """The inputs of a page."""
 
     inputs: list[Input]
     code: str
@@ -102,5 +102,5 @@ class MadeFrom(Struct, frozen=True):
 
 def how_synthetic(marks: Iterable[object]) -> Synthetic:
     """Return whether none ('') of some things are simulated, 'some' or 'all'."""
-    found = [bool(mark) for mark in marks]
-    return "all" if found and all(found) else "some" if any(found) else ""
+    simulated = [bool(mark) for mark in marks]
+    return "all" if simulated and all(simulated) else "some" if any(simulated) else ""

@@ -29,7 +29,7 @@ EXAMPLE_SECONDS = 6.0
 """Length of the stretch of all spikes around an example trial."""
 
 RASTER_POINTS = 4000
-"""Spikes of one raster, more are thinned: a page can not show more."""
+"""Most spikes of one raster: a page cannot show more; others are thinned out."""
 
 DRIFT_CELLS = 300_000
 
@@ -49,7 +49,7 @@ QUALITY = (
 
 
 class ProbeFacts(ListedProbe, frozen=True, kw_only=True):
-    """What is known of a probe."""
+    """The facts about a probe."""
 
     collection: str
     number: int
@@ -102,7 +102,7 @@ class ProbeData(Struct, frozen=True):
     units : dict
         A column per measure.
     recording : str
-        Key of what its raw recordings are read by; empty if it has none.
+        Key of the description of its raw recordings; empty if it has none.
     """
 
     probe: ProbeFacts
@@ -153,19 +153,19 @@ def probe_view(
     session : SiteSession
     sorting : Sorting
     trials : dict of array, optional
-        The session's trials; without them there is nothing to align to.
+        The session's trials; without them there is nothing to align spikes to.
     quality : dict
         By cluster, see :func:`shared.science.ephys.quality.units_quality`.
     made_from : MadeFrom
     recording : str
-        Key of what its raw recordings are read by.
+        Key of the description of its raw recordings.
 
     Returns
     -------
     view : ProbeView
     drift : bytes
-        PNG of spikes by time and depth, dark where there are more; its background is clear.
-        Empty without spikes.
+        PNG of spikes by time and depth, darker where there are more, on a transparent
+        background. Empty without spikes.
     """
     name = probe_id(session, sorting.collection)
     times = sorting.spikes["times"]
@@ -257,7 +257,7 @@ def _drift(sorting: Sorting) -> tuple[bytes, Drift]:
     value = np.array(map_["value"], float)
     if not value.size:
         value = np.zeros((1, 1))
-    # Counts span orders of magnitude; the busiest thousandth would hide the rest.
+    # Counts span orders of magnitude; the highest thousandth would hide the rest.
     top = max(float(np.quantile(value, 0.999)), 1.0)
     shade = np.clip(np.log1p(value) / np.log1p(top), 0, 1)
     pixels = np.zeros((*shade.shape, 2), np.uint8)

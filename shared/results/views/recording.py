@@ -1,4 +1,4 @@
-"""The raw recordings on a probe's page: what its script reads, a stretch of time at a time."""
+"""The raw recordings on a probe's page: the data that its script reads piece by piece."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from shared.results.views.session import Numbers, TrialArrays
 from shared.science.ephys.rasters import ALIGN
 
 SPIKE = np.dtype([("time", "<f8"), ("depth", "<u2"), ("cluster", "<u2")])
-"""A spike as the page reads it: s of the session, µm, unit; 12 bytes, in order of time."""
+"""A spike for the page: s of the session, µm, unit; 12 bytes, in order of time."""
 
 CLOCK_STEP = 10.0
-"""Seconds between the moments at which the recording's clock is told."""
+"""Interval between the points of the recording's clock (s)."""
 
 
 class Band(Struct, frozen=True):
@@ -34,28 +34,28 @@ class Band(Struct, frozen=True):
 
 
 class Clock(Struct, frozen=True):
-    """Which sample of the AP band was taken when: s of the session, samples."""
+    """The samples of the AP band at some times: s of the session, samples."""
 
     time: Numbers
     sample: Numbers
 
 
 class SpikesByTime(Struct, frozen=True):
-    """Where the spikes of a second are: `rows` has the first row of each second from 0 on."""
+    """The spikes by second: `rows` has the first row of each second from 0 on."""
 
     file: str
     rows: Sequence[int]
 
 
 class Recording(Struct, frozen=True):
-    """What a probe's page reads to show its raw voltage.
+    """The data with which a probe's page shows its raw voltage.
 
     Attributes
     ----------
     bands : list of Band
     spikes : SpikesByTime
     clock : Clock, optional
-        Without one the first sample was taken at 0 s, and the rest at the recording's rate.
+        Without it the first sample was taken at 0 s, and the rest at the recording's rate.
     events : dict
         Moments of the trials' events in s, by name.
     """
@@ -67,7 +67,7 @@ class Recording(Struct, frozen=True):
 
 
 class Shown(Struct, frozen=True):
-    """The recordings of a probe as files of the site.
+    """A probe's recordings as files of the site.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Shown(Struct, frozen=True):
     written : dict
         Contents by key.
     copied : dict
-        Paths of the session's files by key: they are copied as they are.
+        Paths of the session's files by key: they are copied unchanged.
     """
 
     about: str
@@ -93,32 +93,32 @@ def recordings_of(
     ----------
     session : SiteSession
     name : str
-        Of the probe's page.
+        Name of the probe's page.
     sorting : Sorting
-        Its spikes, to be drawn over the voltage.
+        Its spikes, to draw over the voltage.
     trials : dict of array, optional
     """
     probe = sorting.collection.split("/")[1]
-    found = session.recordings(probe)
-    if not found:
+    recordings = session.recordings(probe)
+    if not recordings:
         return None
     folder = addresses.recordings_folder(name)
     bands: list[Band] = []
     copied: dict[str, str] = {}
-    for one in found:
-        band, files = _band(folder, one)
+    for recording in recordings:
+        band, files = _band(folder, recording)
         bands.append(band)
         copied |= files
     rows, spikes = spikes_by_time(sorting.spikes)
-    about = Recording(
+    content = Recording(
         bands, SpikesByTime(f"{folder}spikes.bin", rows), _clock(sorting.spikes), _events(trials)
     )
-    written = {f"{folder}recording.json": encode(about), f"{folder}spikes.bin": spikes}
+    written = {f"{folder}recording.json": encode(content), f"{folder}spikes.bin": spikes}
     return Shown(f"{folder}recording.json", written, copied)
 
 
 def _band(folder: str, files: RecordingFiles) -> tuple[Band, dict[str, str]]:
-    """Return a band, and which file of the session each of its files is."""
+    """Return a band, and the path of each of its files in the session."""
     key = f"{folder}{files.band}"
     copied = {f"{key}.ebin": files.data, f"{key}.eh": files.index}
     if files.overview:
@@ -149,7 +149,7 @@ def spikes_by_time(spikes: Mapping[str, NDArray[Any]]) -> tuple[list[int], bytes
 
 
 def _clock(spikes: Mapping[str, NDArray[Any]]) -> Clock | None:
-    """Return the recording's clock as its spikes have it, in both seconds and samples."""
+    """Return the recording's clock from its spikes, which have both seconds and samples."""
     times, samples = spikes["times"], spikes.get("samples")
     if samples is None or samples.shape != times.shape or times.size < 2:
         return None
@@ -157,13 +157,13 @@ def _clock(spikes: Mapping[str, NDArray[Any]]) -> Clock | None:
     moments = np.append(np.arange(first, last, CLOCK_STEP), last)
     chosen = np.unique(np.clip(np.searchsorted(times, moments), 0, times.size - 1))
     at = times[chosen]
-    # Two spikes at one moment say the same; the clock must go forward.
-    kept = np.flatnonzero(np.diff(at, prepend=-np.inf) > 0)
-    if kept.size < 2:
+    # Two spikes at one time are one point; the clock must go forward.
+    later = np.flatnonzero(np.diff(at, prepend=-np.inf) > 0)
+    if later.size < 2:
         return None
     return Clock(
-        [rounded(float(each), 9) for each in at[kept]],
-        [int(each) for each in samples[chosen][kept]],
+        [rounded(float(each), 9) for each in at[later]],
+        [int(each) for each in samples[chosen][later]],
     )
 
 

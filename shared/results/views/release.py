@@ -18,7 +18,7 @@ from shared.results import addresses
 from shared.results.views.page import Crumb, PageFrame
 
 SESSIONS_SHOWN = 500
-"""Sessions listed on a page; the manifest has all."""
+"""Sessions listed on a page; the manifest has all of them."""
 
 
 class ReleaseRow(Struct, frozen=True):
@@ -36,7 +36,7 @@ class ReleaseRow(Struct, frozen=True):
 
 
 class SessionRow(Struct, frozen=True):
-    """A session of a release, with how many files and bytes of it."""
+    """A session of a release, with the number and bytes of its files."""
 
     name: str
     lab: str
@@ -64,7 +64,7 @@ class ReleaseView(Struct, frozen=True):
     json_ld : Markup
         schema.org's description, escaped for a script element.
     documents : list of (str, str)
-        Addresses and labels of what describes it.
+        Addresses and labels of the documents that describe it.
     """
 
     template: ClassVar[str] = "release"
@@ -92,7 +92,7 @@ class ReleaseView(Struct, frozen=True):
 
 
 def human(size: int) -> str:
-    """Return bytes as people write them, in powers of 1000."""
+    """Return bytes in powers of 1000, for people."""
     value, unit = float(size), "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if value < 1000 or unit == "TB":
@@ -102,7 +102,7 @@ def human(size: int) -> str:
 
 
 def release_row(record: ReleaseRecord) -> ReleaseRow:
-    """Return a version as lists show it."""
+    """Return a version for lists."""
     return ReleaseRow(
         name=record.name,
         version=record.version,
@@ -139,7 +139,7 @@ def release_view(
     Parameters
     ----------
     record, manifest
-        The version; of one that was withdrawn only the tombstone is shown.
+        The version; if it was withdrawn, only the tombstone is shown.
     versions : sequence of ReleaseRecord
         All public versions of the release.
     where : ReleaseAddresses
@@ -191,8 +191,8 @@ def release_view(
 def _documents(record: ReleaseRecord, where: ReleaseAddresses) -> list[tuple[str, str]]:
     _, *files = addresses.release_files(record.name, record.version)
     labels = ("DataCite", "RO-Crate", "Croissant")
-    found = list(zip(files, labels, strict=True))
-    return found if where.api else []
+    documents = list(zip(files, labels, strict=True))
+    return documents if where.api else []
 
 
 def _sessions(
@@ -217,7 +217,7 @@ def _sessions(
 
 
 def script_safe(value: Any) -> Markup:
-    """Return JSON that may stand in a script element: it cannot end it."""
+    """Return JSON that is safe in a script element: it cannot end it."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for sign, escaped in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
         text = text.replace(sign, escaped)

@@ -10,13 +10,13 @@ from msgspec import Struct
 DICTIONARY = frozenset(
     {"lab", "subject", "protocol", "last_protocol", "project", "sex", "status", "line", "problem"}
 )
-"""RowsAsColumns whose few different values are stored once and referred to by number."""
+"""Columns with few different values, which are stored once and referred to by number."""
 
 
 class ListedSession(Struct, frozen=True, kw_only=True):
     """A session in the list of sessions; rates are fractions, `median_rt` s, `duration` min.
 
-    `problem` says what of it could not be shown.
+    `problem` says which part of it could not be shown.
     """
 
     id: str
@@ -52,13 +52,13 @@ class ListedProbe(Struct, frozen=True, kw_only=True):
 
 
 class ListedSubject(Struct, frozen=True, kw_only=True):
-    """A subject in the list of subjects, and what labs and overview sum up of it.
+    """A subject in the list of subjects, with its numbers for labs and overview.
 
     Attributes
     ----------
     recent, recent_dates : list
         Fraction correct on easy trials of the latest sessions, and their dates.
-    months : dict of (int, int)
+    Sessions and trials by month (YYYY-MM).
         By month (YYYY-MM), its sessions and trials.
     """
 
@@ -99,7 +99,7 @@ class ListedLab(Struct, frozen=True, kw_only=True):
 
 
 class RowsAsColumns(Struct, frozen=True):
-    """Rows as columns: for each a list, or ``{"values", "codes"}`` where few texts repeat."""
+    """Rows as columns: each a list, or ``{"values", "codes"}`` if few texts repeat."""
 
     n: int
     columns: dict[str, Any]
@@ -131,7 +131,7 @@ def columns(rows: Sequence[Struct], names: Sequence[str]) -> RowsAsColumns:
 
 
 def protocol(task_protocol: str) -> str:
-    """Return what kind of session a protocol is, as people say it.
+    """Return the kind of session of a protocol, for people.
 
     Examples
     --------

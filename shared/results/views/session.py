@@ -1,4 +1,4 @@
-"""The page of one session: what the mouse saw, chose and how fast, as plain numbers."""
+"""The page of one session: stimuli, choices and reaction times, as plain numbers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Fit(Struct, frozen=True):
 class Psychometric(Struct, frozen=True):
     """Fraction of choices to the right by signed contrast (percent), its interval and fit.
 
-    `doubt` says why the fit tells nothing of the mouse; it has no curve then.
+    `doubt` says why the fit does not describe the mouse; it has no curve then.
     """
 
     contrasts: Numbers
@@ -113,7 +113,7 @@ class TrialColumns(Struct, frozen=True):
 
 
 class SessionFacts(Struct, frozen=True):
-    """What is known of a session; times are naive and local to the lab."""
+    """The facts about a session; times are naive and local to the lab."""
 
     id: str
     lab: str
@@ -129,7 +129,7 @@ class SessionFacts(Struct, frozen=True):
 
 
 class Behaviour(Struct, frozen=True):
-    """What a session's trials show."""
+    """The behaviour in a session's trials."""
 
     summary: Summary
     blocks: list[Block]
@@ -139,8 +139,8 @@ class Behaviour(Struct, frozen=True):
 class SessionData(Struct, frozen=True, omit_defaults=True):
     """The data of a session's page; without trials there is no behaviour.
 
-    `problems` are sentences on what could not be shown, and why; `film` is the key of what the
-    cameras' films are read by.
+    `problems` are sentences on parts that could not be shown, and why; `film` is the key of the
+    description of the cameras' films.
     """
 
     session: SessionFacts
@@ -181,11 +181,11 @@ class SessionView(Struct, frozen=True):
 
 
 def quality_of_tasks(told: Mapping[str, Any]) -> list[TaskQuality]:
-    """Return the quality of each task of a session, of what Alyx's ``extended_qc`` holds.
+    """Return the quality of each task of a session, from Alyx's ``extended_qc``.
 
-    ``task`` (or ``task_01``) has the outcome, ``_task_goCue_delays`` and its like the shares.
+    ``task`` (or ``task_01``) has the outcome, ``_task_goCue_delays`` and similar the shares.
     """
-    found = []
+    qualities = []
     for task in sorted(name for name in told if re.fullmatch(r"task(_\d{2})?", name)):
         named = {name.removeprefix(f"_{task}_"): share for name, share in told.items()
                  if re.match(rf"_{task}_(?!\d\d_)", name)}  # fmt: skip
@@ -195,8 +195,8 @@ def quality_of_tasks(told: Mapping[str, Any]) -> list[TaskQuality]:
             if isinstance(share, (int, float)) and 0 <= share <= 1
         ]
         checks.sort(key=lambda check: (check.share, check.name))
-        found.append(TaskQuality(task, str(told[task]), checks))
-    return found
+        qualities.append(TaskQuality(task, str(told[task]), checks))
+    return qualities
 
 
 def session_view(
@@ -208,7 +208,7 @@ def session_view(
     problems: Sequence[str] = (),
     film: str = "",
 ) -> SessionView:
-    """Return the page of a session with what its trials and probes show.
+    """Return the page of a session with its behaviour and its probes.
 
     Parameters
     ----------
@@ -218,14 +218,14 @@ def session_view(
     probes : list of ListedProbe
     made_from : MadeFrom
     problems : sequence of str
-        Sentences on what could not be shown, and why.
+        Sentences on parts that could not be shown, and why.
     film : str
-        Key of what its films are read by.
+        Key of the description of its films.
     """
     facts = SessionFacts(
         **{name: getattr(session, name) for name in SessionFacts.__struct_fields__}
     )
-    known = {name: getattr(seen, name) for name in Behaviour.__struct_fields__} if seen else {}
+    behaviour = {name: getattr(seen, name) for name in Behaviour.__struct_fields__} if seen else {}
     animal = nickname_of(session.subject)
     page = PageFrame(
         address=addresses.session_page(session.id),
@@ -241,7 +241,7 @@ def session_view(
         attributes={"src": addresses.session_data(session.id)},
     )
     data = SessionData(
-        session=facts, made_from=made_from, problems=list(problems), film=film, **known
+        session=facts, made_from=made_from, problems=list(problems), film=film, **behaviour
     )
     kind = protocol(session.task_protocol)
     load, quality = code_to_load(settings, session), quality_of_tasks(session.quality)
@@ -269,37 +269,37 @@ def session_row(
 
 
 def code_to_load(settings: SiteSettings, session: SiteSession) -> str:
-    """Return Python code that loads the very trials a page shows, with the ONE client."""
+    """Return Python code that loads the trials of the page with the ONE client."""
     lines = [*code_to_connect(settings), f'eid = "{session.id}"  # {session.reference}']
     if session.trials:
-        found = session.trials[0]
-        if found.table:
-            table = session.by_path[found.table]
+        trials = session.trials[0]
+        if trials.table:
+            table = session.by_path[trials.table]
             revision = f', revision="{table.revision}"' if table.revision else ""
             lines += [
                 f'trials = one.load_dataset(eid, "{table.name}", '
                 f'collection="{table.collection}"{revision})',
             ]
         else:
-            lines += [f'trials = one.load_object(eid, "trials", collection="{found.collection}")']
+            lines += [f'trials = one.load_object(eid, "trials", collection="{trials.collection}")']
     return "\n".join(lines)
 
 
 def code_to_connect(settings: SiteSettings) -> list[str]:
     """Return the lines of Python that every snippet starts with."""
-    known = f'ONE(base_url="{settings.api_url}")' if settings.api_url else "ONE()"
-    return ["from one.api import ONE", "", f"one = {known}"]
+    connection = f'ONE(base_url="{settings.api_url}")' if settings.api_url else "ONE()"
+    return ["from one.api import ONE", "", f"one = {connection}"]
 
 
 def behaviour_of(sessions: Sequence[tuple[SiteSession, TrialArrays]]) -> list[Behaviour]:
-    """Return what each session's trials show, all curves of all sessions fitted in one go.
+    """Return the behaviour in each session's trials, with all curves fitted in one go.
 
     Parameters
     ----------
     sessions : sequence of (SiteSession, dict of array)
         With the columns of its trials table (ONE convention), at least one trial.
     """
-    # Fitted as freely as for the training status: a session has one threshold on all pages.
+    # Fitted with the bounds of the training status: a session has one threshold on all pages.
     plots = session_plots(
         ((trials, protocol(session.task_protocol)) for session, trials in sessions), use="status"
     )

@@ -1,4 +1,4 @@
-"""The page of one subject: its training day by day, and how far it is by the status rules."""
+"""The page of one subject: its training day by day, and its progress by the status rules."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from shared.science.status.sessions import JudgedSession
 from shared.science.status.stages import Variant
 
 VARIANT: Variant = "brainbox"
-"""Whose status rules: those by which the labs judge their mice."""
+"""The status rules by which the labs judge their mice."""
 
 RECENT = 30
 """Sessions in the small pictures of the lists."""
 
 
 class TrialsPlace(Struct, frozen=True):
-    """Where a session's trials lie: the folder, and the name of a file that says so."""
+    """The place of a session's trials: the folder, and the name of one of its files."""
 
     collection: str
     file: str
 
 
 class SessionOfSubject(Struct, frozen=True):
-    """What the subject's page needs of one session, beside its row in the list."""
+    """The data of one session for the subject's page, beside its row in the list."""
 
     start_time: str = ""
     location: str = ""
@@ -56,11 +56,11 @@ class Published(Struct, frozen=True):
     Attributes
     ----------
     print : str
-        Fingerprint of what its pages were made from; empty while they are being written.
+        Fingerprint of the inputs of its pages; empty while they are being written.
     problems : list of str
-        Sentences on what could not be shown, and why.
+        Sentences on parts that could not be shown, and why.
     failed : bool
-        Whether something unforeseen kept it from being shown: the next build tries again.
+        Whether an unforeseen error kept it from being shown: the next build tries again.
     """
 
     print: str = ""
@@ -80,7 +80,7 @@ class DayFit(Struct, frozen=True):
 
 
 class CalendarDay(Struct, frozen=True, kw_only=True):
-    """A session on the subject's calendar; the last fields only where it could be judged."""
+    """A session on the subject's calendar; the last fields only if it could be judged."""
 
     id: str
     date: str
@@ -102,7 +102,7 @@ class CalendarDay(Struct, frozen=True, kw_only=True):
 
 
 class Reached(Struct, frozen=True):
-    """Where a status was first reached."""
+    """The session in which a status was first reached."""
 
     status: str
     date: str
@@ -154,7 +154,7 @@ class SubjectView(Struct, frozen=True):
 def session_of_subject(
     session: SiteSession, seen: Behaviour | None, probes: list[ListedProbe]
 ) -> SessionOfSubject:
-    """Return what the subject's page needs of one session."""
+    """Return the data of one session for the subject's page."""
     return SessionOfSubject(
         session.start_time,
         session.location,
@@ -167,9 +167,9 @@ def session_of_subject(
 
 
 def _place_of(session: SiteSession) -> TrialsPlace:
-    found = session.trials[0]
-    path = found.table or found.files["choice"]
-    return TrialsPlace(found.collection, session.by_path[path].name)
+    first = session.trials[0]
+    path = first.table or first.files["choice"]
+    return TrialsPlace(first.collection, session.by_path[path].name)
 
 
 def subject_view(
@@ -188,7 +188,7 @@ def subject_view(
     sessions : mapping
         By session id, its published sessions.
     trials : mapping
-        By session id, the columns of its trials table, of those that have one.
+        By session id, the columns of its trials table, if it has one.
     code : str
         Version of the code.
     """
@@ -258,12 +258,12 @@ def code_to_load(
     ----------
     settings : SiteSettings
     mine : mapping
-        What the sessions are found by: ``subject``, and ``lab`` where it is one.
+        Search terms for the sessions: ``subject``, and ``lab`` if there is only one.
     sessions : sequence of (id, place)
-        Those that have trials, in time.
+        The sessions with trials, in order of time.
     """
     places = sorted({place for _, place in sessions}, key=astuple)
-    asked = ", ".join(f'{name}="{value}"' for name, value in mine.items())
+    terms = ", ".join(f'{name}="{value}"' for name, value in mine.items())
     if len(places) > 1:
         lines = [f'    ("{eid}", "{place.collection}"),' for eid, place in sessions]
         load = ["sessions = [", *lines, "]"]
@@ -271,12 +271,12 @@ def code_to_load(
     elif places:
         (place,) = places
         load = [
-            f'eids = one.search({asked}, datasets="{place.file}")',
+            f'eids = one.search({terms}, datasets="{place.file}")',
             f'trials = [one.load_object(eid, "trials", collection="{place.collection}") '
             "for eid in eids]",
         ]
     else:
-        load = [f"eids = one.search({asked})"]
+        load = [f"eids = one.search({terms})"]
     return "\n".join([*code_to_connect(settings), *load])
 
 
@@ -286,15 +286,15 @@ def _day(
     judged: Mapping[str, Any] | None,
     trials: TrialArrays | None,
 ) -> CalendarDay:
-    shown = {
+    fields = {
         name: getattr(row, name)
         for name in CalendarDay.__struct_fields__
         if name in SESSION_FIELDS
     }
     if judged is None or trials is None:
-        return CalendarDay(**shown, location=day.location)
+        return CalendarDay(**fields, location=day.location)
     return CalendarDay(
-        **shown,
+        **fields,
         location=day.location,
         status=judged["status"],
         fit=DayFit(**{name: rounded(judged["fit"][name]) for name in PARAMETERS})
@@ -319,9 +319,9 @@ def _row(
 ) -> ListedSubject:
     """Return the subject's row of the subject list."""
     months: dict[str, tuple[int, int]] = {}
-    for one in days:
-        n, n_trials = months.get(one.date[:7], (0, 0))
-        months[one.date[:7]] = (n + 1, n_trials + (one.n_trials or 0))
+    for session in days:
+        n, n_trials = months.get(session.date[:7], (0, 0))
+        months[session.date[:7]] = (n + 1, n_trials + (session.n_trials or 0))
     last = days[-1]
     return ListedSubject(
         subject=subject.nickname,
@@ -330,20 +330,20 @@ def _row(
         birth_date=subject.birth_date,
         line=subject.line,
         n_sessions=len(days),
-        n_trials=sum(one.n_trials or 0 for one in days),
+        n_trials=sum(session.n_trials or 0 for session in days),
         first=days[0].date,
         last=last.date,
         last_protocol=last.protocol,
         last_session=last.id,
         performance_easy=last.performance_easy,
         recent=[
-            None if one.performance_easy is None else round(one.performance_easy, 3)
-            for one in days[-RECENT:]
+            None if session.performance_easy is None else round(session.performance_easy, 3)
+            for session in days[-RECENT:]
         ],
-        recent_dates=[one.date for one in days[-RECENT:]],
+        recent_dates=[session.date for session in days[-RECENT:]],
         status=history.status or "",
         days_to_trained=history.days_to_trained,
-        n_probes=sum(one.n_probes for one in days),
+        n_probes=sum(session.n_probes for session in days),
         probes=[probe for _, day in rows for probe in day.probes],
         synthetic=int(any(row.synthetic for row, _ in rows)),
         months=months,

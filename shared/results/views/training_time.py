@@ -55,7 +55,7 @@ class TrainingTimeView(Struct, frozen=True):
 
 
 def training_time_view(state: TrainingTimeState) -> TrainingTimeView:
-    """Return the page of the cohorts there are."""
+    """Return the page of the present cohorts."""
     waiting = list(state.waiting.values())
     if not state.cohorts:
         page = PageFrame(address=addresses.TRAINING_TIME, title="Training time")

@@ -42,7 +42,7 @@ class Raster(Struct, frozen=True):
 
 
 class Waveform(Struct, frozen=True):
-    """Mean waveform (µV by ms) on some channels, with their places on the probe (µm)."""
+    """Mean waveform (µV by ms) on some channels, with their positions on the probe (µm)."""
 
     channel: list[int]
     x: Numbers | None
@@ -52,7 +52,7 @@ class Waveform(Struct, frozen=True):
 
 
 class UnitData(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The data of one unit; what is aligned to trials only where there are trials."""
+    """The data of one unit; values aligned to trials only if there are trials."""
 
     cluster: int
     depth: float | None
@@ -66,7 +66,7 @@ class UnitData(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UnitView(Struct, frozen=True):
-    """The page of a probe's units; its script fetches the data of the one asked for."""
+    """The page of a probe's units; its script fetches the data of the chosen one."""
 
     template: ClassVar[str] = "unit"
 
@@ -111,17 +111,17 @@ def units_data(
 def _drawn(sorting: Sorting, cluster: int, trials: TrialArrays | None) -> dict[str, Any]:
     mine = sorting.spikes["clusters"] == cluster
     times, amps = sorting.spikes["times"][mine], sorting.spikes["amps"][mine]
-    shown: dict[str, Any] = {
+    drawn: dict[str, Any] = {
         "autocorrelogram": autocorrelogram(times),
         "amplitudes": amplitude_over_time(times, amps, AMPLITUDE_POINTS),
     }
     if trials is not None:
         aligns = [a for a, name in ALIGN.items() if name in trials]
-        shown["pairs"] = [pair for pair in ALIGN_SORT if pair[0] in aligns]
-        # One raster per event; the page puts its rows into the other orders.
-        shown["rasters"] = {align: _raster(times, trials, align) for align in aligns}
-        shown["psth"] = {align: psth_by_event(times, trials, align) for align in aligns}
-    return shown
+        drawn["pairs"] = [pair for pair in ALIGN_SORT if pair[0] in aligns]
+        # One raster per event; the page sorts its rows into the other orders.
+        drawn["rasters"] = {align: _raster(times, trials, align) for align in aligns}
+        drawn["psth"] = {align: psth_by_event(times, trials, align) for align in aligns}
+    return drawn
 
 
 def _raster(times: NDArray[Any], trials: TrialArrays, align: Align) -> Raster:
@@ -151,11 +151,11 @@ def _waveform(sorting: Sorting, cluster: int) -> Waveform | None:
         np.asarray(channels[cluster])[largest].astype(int) if channels is not None else largest
     )
     places = sorting.channels.get("localCoordinates")
-    known = places is not None and numbers.max(initial=-1) < len(places)
+    has_places = places is not None and numbers.max(initial=-1) < len(places)
     return Waveform(
         channel=numbers.tolist(),
-        x=column(places[numbers, 0], 1) if known and places is not None else None,
-        y=column(places[numbers, 1], 1) if known and places is not None else None,
+        x=column(places[numbers, 0], 1) if has_places and places is not None else None,
+        y=column(places[numbers, 1], 1) if has_places and places is not None else None,
         time=column((np.arange(len(mean)) - len(mean) // 3) / 30, 3),
         value=[column(mean[:, i], 1) for i in largest],
     )

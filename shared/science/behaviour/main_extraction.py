@@ -139,8 +139,8 @@ def extract_on_main_clock(session: Path, collection: str, sync_collection: str) 
     except ExtractionError as error:
         log.warning("the wheel is not checked against the state machine's: %s", error)
     no_go, wrong = (task.state(name)[:, 0] for name in ("no_go", "error"))
-    told = {"errorCueTrigger": clock.matched.convert(np.where(np.isnan(no_go), wrong, no_go))}
-    board = Board(clock.seen | told, clock.screen, clock.sound, by_bpod)
+    commands = {"errorCueTrigger": clock.matched.convert(np.where(np.isnan(no_go), wrong, no_go))}
+    board = Board(clock.seen | commands, clock.screen, clock.sound, by_bpod)
     return MainExtraction(task, clock.trials, clock.wheel, first, clock, board)
 
 

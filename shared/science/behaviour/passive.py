@@ -109,15 +109,15 @@ def mapping_times(frames: npt.NDArray[np.uint8], screen: Fronts) -> Floats:
         text = f"{frames.size} bytes are no frames of 15 × 15 squares"
         raise SyncFailed(name, text, "copy it from the rig again")
     square = frames[::FIELD].astype(int)
-    shown = np.flatnonzero(np.diff(square)) / SCREEN
+    flips = np.flatnonzero(np.diff(square)) / SCREEN
     near = np.flatnonzero(np.diff(screen.times) <= ADJACENT)
     rises = screen.polarities[near] == 1
     # If a rig flips mostly one way, the other way is the flicker of the photodiode.
     both = abs(int(rises.sum()) - int((~rises).sum())) <= 1
     seen = screen.times[near if both else near[rises == (rises.mean() > 0.5)]]
-    matched = match_events(shown, seen)
+    matched = match_events(flips, seen)
     if matched is None:
-        text = f"its {shown.size} flips are not the {seen.size} that were seen on the screen"
+        text = f"its {flips.size} flips are not the {seen.size} that were seen on the screen"
         raise SyncFailed(name, text, "check that the file is of this session")
     return matched.convert(np.arange(square.size) / SCREEN)
 

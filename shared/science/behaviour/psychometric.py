@@ -112,13 +112,13 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         levels = np.union1d(self.contrasts, other.contrasts)
-        shown = np.zeros(levels.size, np.int64)
+        n_trials = np.zeros(levels.size, np.int64)
         right = np.zeros(levels.size, np.int64)
         for part in (self, other):
             at = np.searchsorted(levels, part.contrasts)
-            shown[at] += part.n_trials
+            n_trials[at] += part.n_trials
             right[at] += part.n_right
-        return Counts(levels, shown, right)
+        return Counts(levels, n_trials, right)
 
     @classmethod
     def empty(cls) -> Counts:

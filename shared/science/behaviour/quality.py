@@ -131,8 +131,8 @@ def quality_of(
         trial_checks.before_cue,
     ):
         passed |= dict(checks(checked))
-    told = [each.astype(bool) for each in passed.values() if each is not None]
-    passed["passed_trial_checks"] = reduce(np.logical_and, told)
+    applicable = [each.astype(bool) for each in passed.values() if each is not None]
+    passed["passed_trial_checks"] = reduce(np.logical_and, applicable)
     passed["reward_volume_set"] = np.array([trial_checks.one_reward(checked)])
     coding = BPOD_STEPS if board is None else LINE_STEPS
     passed["wheel_integrity"] = None if wheel is None else trial_checks.integrity(wheel, coding)

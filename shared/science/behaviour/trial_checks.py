@@ -220,8 +220,8 @@ def _off_threshold(wheel: WheelTrace, trials: Checked, gain: float) -> tuple[Flo
 def _still(wheel: WheelTrace, trials: Checked) -> np.ndarray:
     """Tell where the wheel moved less than 2 degrees either way before the stimulus."""
     most = np.zeros(trials.choice.size)
-    shown = trials.at["stimOnTrigger"]
-    for i, (start, end) in enumerate(zip(shown - trials.quiescence, shown, strict=True)):
+    onsets = trials.at["stimOnTrigger"]
+    for i, (start, end) in enumerate(zip(onsets - trials.quiescence, onsets, strict=True)):
         moved = _from_before(wheel, wheel.between(start, end), first=0)
         if moved.size:
             most[i] = max(abs(moved.min()), abs(moved.max()))

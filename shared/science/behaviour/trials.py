@@ -260,9 +260,9 @@ def _stimulus(task: RawTask, on: Floats, freeze: Floats, off: Floats) -> dict[st
     """Return when the screen changed: the first flip of the sync square after each trigger."""
     until = freeze if _since(task, FREEZE) else off
     flips = task.events("BNC1")
-    shown = [first(f[(a < f) & (f < b)]) for f, a, b in zip(flips, on, until, strict=True)]
+    onsets = [first(f[(a < f) & (f < b)]) for f, a, b in zip(flips, on, until, strict=True)]
     gone = [first(f[a < f]) for f, a in zip(flips, off, strict=True)]
-    return {"stimOn_times": np.array(shown), "stimOff_times": np.array(gone)}
+    return {"stimOn_times": np.array(onsets), "stimOff_times": np.array(gone)}
 
 
 def _feedback_type(task: RawTask) -> np.ndarray:

@@ -87,8 +87,8 @@ def _match_irregular(
             slip = (bpod[b] - encoder[near]) - (bpod[last] - encoder[e])
             same &= np.abs(slip) <= max_drift * np.maximum(bpod[b] - bpod[last], gaps_e[near])
         if same.any():
-            found = int(near[np.argmax(same)])
-            pairs |= {(b, found), (b + 1, found + 1)}
-            e, last = found + 1, b + 1
+            match = int(near[np.argmax(same)])
+            pairs |= {(b, match), (b + 1, match + 1)}
+            e, last = match + 1, b + 1
     indices = np.array(sorted(pairs), dtype=int).reshape(-1, 2)
     return encoder[indices[:, 1]], bpod[indices[:, 0]]

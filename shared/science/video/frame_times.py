@@ -234,9 +234,9 @@ def signs_of_state_machine(task: RawTask) -> Floats:
             continue
         # A pulse from before the trial has no rise in it; the last one may have no fall.
         whole = falls[1:] if falls.size and falls[0] < rises[0] else falls
-        kept = rises[: whole.size] if falls.size else rises[:1]
-        if kept.size:
-            trials.append(kept)
+        starts = rises[: whole.size] if falls.size else rises[:1]
+        if starts.size:
+            trials.append(starts)
     if sum(each.size for each in trials) < 2:
         raise SyncFailed(
             "the camera's pulses to the state machine",
