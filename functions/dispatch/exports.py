@@ -1,7 +1,7 @@
-"""NWB files of releases: which tasks sessions have for them, and who may see what those made.
+"""NWB files of releases: the tasks of sessions that write them, and who may see the files.
 
-The files are datasets of their session with a tag of their own (`nwb_tag`), which is seen with the
-release's: the release itself stays what it was made of.
+The files are datasets of their session with their own tag (`nwb_tag`), which is visible together
+with the release's. The content of the release itself does not change.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from shared.tasks.states import Status
 from shared.work.item import SYSTEM, Task
 
 GATHER = 30
-"""Seconds in which the files of a release that were finished are gathered for its page."""
+"""Seconds for which finished files of a release are collected before its page is updated."""
 
 
 def planned_exports(eid: str, datasets: Sequence[Dataset]) -> list[Planned]:
-    """Return the tasks that write a session's part of releases as NWB."""
+    """Return the tasks that write a session as NWB for its releases."""
     tags = sorted({tag for item in datasets for tag in item.tags or ()})
     wanted = [tag for tag in tags if documents.find("tag", nwb_tag(tag)) is not None]
     exports = (plan_nwb(eid, tag, nwb_collection(tag)) for tag in wanted)
@@ -41,16 +41,16 @@ def planned_exports(eid: str, datasets: Sequence[Dataset]) -> list[Planned]:
 
 
 def contents_of(task: Planned | Task, datasets: Sequence[Dataset]) -> dict[str, str]:
-    """Return the hashes of what a task may read, by path."""
+    """Return the hashes of the datasets that a task may read, by path."""
     if isinstance(task, Planned):
         return content_hashes(readable(task.declaration, datasets))
     return content_hashes(readable(declaration(task.executable, task.arguments), datasets))
 
 
 def show_exports(eid: str, datasets: Sequence[Dataset], tasks: Iterable[Task]) -> None:
-    """Give what a session's tasks made for releases the tag by which it is seen.
+    """Tag the files that a session's tasks made for releases, so that they are visible.
 
-    A file that was made of what the release has no more is not shown, until the task ran again.
+    A file made from datasets that the release no longer has is hidden until the task runs again.
     """
     for task in tasks:
         if task.executable != NWB.name:

@@ -1,4 +1,4 @@
-"""Entry point of the dispatch function: what happened to sessions and tasks, and the sweep.
+"""Entry point of the dispatch function: events of sessions and tasks, and the sweep.
 
 Queue messages are those of `shared.model.messages`; invoked directly with ``Sweep``.
 """
@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
 
 
 def handle(record: dict[str, Any]) -> None:
-    """Handle one queue message; of a thing that is gone there is nothing to do."""
+    """Handle one queue message; messages about deleted things are ignored."""
     try:
         match messages.decode(record["body"]):
             case SessionRegistered(session=session, again=again):

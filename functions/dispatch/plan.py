@@ -1,12 +1,12 @@
-"""Bring a session's tasks forward: create what its data ask for, promote what may run, announce.
+"""Advance a session's tasks: create those that its data need, promote the ready ones, announce.
 
-A task that has run on other inputs than the session has now waits again: its outputs come as new
-revisions. While a parent of it is to run again too, or has failed at that, it is held, as a task
-is whose parents are not done: that it was Complete was true of other inputs. A task whose own
-inputs are the same keeps its result, whatever becomes of its parents.
+A task whose inputs have changed since its run waits again; its outputs become new revisions. If
+one of its parents has to run again too, or failed in doing so, the task is held like any task with
+unfinished parents, although it was Complete for its former inputs. A task with unchanged inputs
+keeps its result, whatever happens to its parents.
 
-Everything here may be done twice: creation is by the task's identity, promotion is a conditional
-write, what a run has read is known by a digest, and a message sent twice is claimed once.
+Every step may be repeated: a task is created by its identity, promotion is a conditional write, a
+digest identifies the inputs of a run, and a repeated message is claimed once.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from shared.work.item import Task
 log = logging.getLogger(__name__)
 
 BACKLOG = 10
-"""Waiting tasks of a lab from which on its ended sessions are published together."""
+"""Number of waiting tasks from which a lab's ended sessions are published together."""
 
 GATHER = 30
-"""Seconds in which they are gathered."""
+"""Seconds for which such sessions are collected."""
 
 
 def announce(task: Task) -> None:
-    """Tell the lab's workers of a waiting task; others' tasks (ibllib's) are none of theirs."""
+    """Announce a waiting task to the lab's workers; they do not run foreign tasks (ibllib's)."""
     if declared(task.executable) is None or task.lab not in env.labs():
         return
     try:
@@ -55,10 +55,10 @@ def announce(task: Task) -> None:
 
 
 def session_registered(eid: str, *, tell_end: bool = True) -> None:
-    """Create the tasks that a session's data ask for, then bring it forward.
+    """Create the tasks that a session's data need, then advance it.
 
-    Without ``tell_end`` it is not said again of a session that its work is done: the reconciler
-    announces every upload a second time, and a build would follow on each.
+    Without ``tell_end`` the end of a session's work is not announced: the reconciler announces
+    every upload a second time, which would cause a second build.
     """
     session, datasets = session_and_datasets(eid, strong=True)
     paths = content_hashes(datasets)
@@ -91,9 +91,9 @@ def _first_status(planned: Planned, paths: Collection[str]) -> str:
 
 
 def session_shown(eid: str) -> None:
-    """Have the site follow who may see a session: at once, or when its tasks have ended.
+    """Update the site after a change of who may see a session: at once, or after its tasks.
 
-    What is withdrawn never waits for tasks.
+    Withdrawn sessions are removed at once.
     """
     session_registered(eid)
     session = sessions.get(eid)
@@ -103,7 +103,7 @@ def session_shown(eid: str) -> None:
 
 
 def _calendar(session: Session) -> Calendar:
-    """Return what holds a session back, from the table alone."""
+    """Return the embargo dates of a session, read from the table."""
 
     def said(kind: str, key: str, field: str) -> str:
         document = documents.find(kind, key)
@@ -118,7 +118,7 @@ def _calendar(session: Session) -> Calendar:
 
 
 def task_changed(task_id: str) -> None:
-    """Announce a task that waits again; bring its session forward."""
+    """Announce a task that waits again; advance its session."""
     task = read.get_task(task_id)
     if task.state is Status.WAITING:
         announce(task)
@@ -128,9 +128,9 @@ def task_changed(task_id: str) -> None:
 
 
 def advance(eid: str, *, by_sweep: bool = False) -> None:
-    """Promote the held tasks of a session that may run; say so when its work is done.
+    """Promote the held tasks of a session that may run; announce the end of its work.
 
-    The sweep comes by again and again, so it does not repeat that the work is done.
+    The sweep runs repeatedly, so it does not announce the end.
     """
     _advance(eid, datasets_of(eid), tell_end=not by_sweep)
 
@@ -141,7 +141,7 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
         contents = contents_of(task, datasets)
         held = task.state is Status.HELD
         if held and task.hold:
-            continue  # somebody lets it go, or a retry
+            continue  # a person releases it, or a retry
         if not held and not outdated(task, contents):
             continue
         in_the_way = obstacles(task, tasks, contents)
@@ -160,10 +160,10 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
 
 
 def _gathered(lab: str) -> int:
-    """Return the seconds until an ended session of a lab should be published.
+    """Return the delay in seconds before an ended session of a lab is published.
 
-    None, unless the lab's workers have a backlog: then the sessions that end within the same
-    :data:`GATHER` are announced at one moment, and one build publishes them.
+    There is a delay only if the lab's workers have a backlog: then the sessions that end within
+    the same :data:`GATHER` are announced together, and one build publishes them.
     """
     now = datetime.now(UTC)
     waiting = list(read.unfinished(lab, Status.WAITING, before=now, most=BACKLOG))

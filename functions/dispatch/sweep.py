@@ -1,6 +1,6 @@
-"""The sweep: leases and tasks that ended, waiting tasks without a message, held ones that may run.
+"""The sweep: expired leases, ended tasks, waiting tasks without a message, held ones that may run.
 
-It makes up for killed workers and lost messages. It reads only what is unfinished.
+It repairs the effects of killed workers and lost messages. It reads unfinished tasks only.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from shared.work.read import Unfinished
 log = logging.getLogger(__name__)
 
 SETTLE = timedelta(seconds=60)
-"""Younger tasks have their own messages on the way."""
+"""Messages of younger tasks are still on their way."""
 
 HELD_FOR = timedelta(days=1)
-"""Tasks held for longer are looked at only by a sweep of all."""
+"""Tasks held for longer are checked only by a full sweep."""
 
 MOST = 500
-"""Messages that one sweep sends to a lab."""
+"""Most messages that one sweep sends to a lab."""
 
 MOST_DUE = 100
-"""Ends of tasks that one sweep of a lab follows up, each at the price of some queries."""
+"""Most ended tasks that one sweep handles per lab; each costs some queries."""
 
 
 def sweep(
@@ -41,17 +41,17 @@ def sweep(
     Parameters
     ----------
     everything
-        Look also at tasks that have been held for long.
+        Check tasks that have been held for long, too.
     at_start
-        The system has just been started: no message is on the way, and some may be lost.
+        The system has just started: no message is on its way, and some may be lost.
     now
         The present moment.
 
     Returns
     -------
     dict
-        How many leases were ended, messages sent, held sessions looked at, and ends of tasks
-        followed up of which no word had come.
+        Counts of expired leases, messages sent, held sessions checked, and ended tasks handled
+        whose message was lost.
     """
     moment = now or datetime.now(UTC)
     settled = moment if at_start else moment - SETTLE
@@ -70,7 +70,7 @@ def sweep(
                 silent += 1
             counts["sent"] += _send_again(lab, waiting[:MOST], always=at_start)
             counts["held"] += _promote(lab, settled, everything=everything)
-        except Exception:  # one lab's trouble must not keep the others
+        except Exception:  # an error of one lab must not stop the others
             log.exception("the sweep of lab %s failed", lab)
     waited = round((moment - oldest).total_seconds())
     metrics.put({"OldestWaiting": waited, "LabsSilent": silent})
@@ -78,12 +78,12 @@ def sweep(
 
 
 def _expire(lab: str, moment: datetime) -> int:
-    """End the leases that were not prolonged."""
+    """End the expired leases."""
     ended = 0
     for running in list(read.unfinished(lab, Status.STARTED, before=moment)):
         try:
             task = read.get_task(running.id)
-        except NotFound:  # the index is behind: the session was deleted
+        except NotFound:  # the index is outdated: the session was deleted
             continue
         if lease.expire(task, now=moment):
             ended += 1
@@ -96,7 +96,7 @@ def _expire(lab: str, moment: datetime) -> int:
 
 
 def _follow_up(lab: str, settled: datetime) -> int:
-    """Bring sessions forward whose tasks have ended without the word of it having arrived."""
+    """Advance sessions with ended tasks whose message was lost."""
     ended = read.due(lab, before=settled, most=MOST_DUE)
     for session in {item.session for item in ended}:
         with suppress(NotFound):
@@ -108,10 +108,10 @@ def _follow_up(lab: str, settled: datetime) -> int:
 
 
 def _send_again(lab: str, waiting: Sequence[Unfinished], *, always: bool) -> int:
-    """Announce the waiting tasks again if the queue has fewer messages than there are tasks.
+    """Announce the waiting tasks again if there are more of them than messages in the queue.
 
-    Messages of tasks that are done may hide that one is lost, until a worker has cleared them
-    away; so after a start, when some are likely to be lost, all are sent.
+    Old messages of done tasks can hide a lost one until a worker removes them. So after a start,
+    when losses are likely, all are sent.
     """
     if not waiting or (not always and (queues.depth(queues.work_url(lab)) or 0) >= len(waiting)):
         return 0
@@ -124,7 +124,7 @@ def _send_again(lab: str, waiting: Sequence[Unfinished], *, always: bool) -> int
 
 
 def _promote(lab: str, settled: datetime, *, everything: bool) -> int:
-    """Look again at sessions with held tasks."""
+    """Check sessions with held tasks again."""
     since = None if everything else settled - HELD_FOR
     held = read.unfinished(lab, Status.HELD, before=settled, after=since)
     by_session = {task.id.replace("-", "")[:12]: task.id for task in held}

@@ -1,4 +1,4 @@
-"""Indexes of large files that were stored before there were any: made when one is asked for."""
+"""Indexes of large files stored before indexes existed; made on request."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shared.sessions.contents import find_dataset
 
 
 def make_index(dataset: str) -> str:
-    """Look into a stored file and write its index, or that it has none; return which.
+    """Read a stored file and write its index, or a mark that it has none; return the codec.
 
     Raises
     ------
     NotFound
-        There is no such dataset.
+        The dataset does not exist.
     """
     _, item = find_dataset(dataset)
     key, size = item.stored_key, int(item.file_size or 0)
@@ -27,7 +27,7 @@ def make_index(dataset: str) -> str:
     with confined() as looking:
         try:
             looking.header(item.path, lambda: objects.opened(key, size), size)
-        except FileInvalid:  # it came in when less was checked
+        except FileInvalid:  # accepted when fewer checks existed
             looking.indexes.clear()
         none = ObjectIndex(NONE, size, "", (), 0, 0, ())
         index = looking.indexes.get(item.path, none)

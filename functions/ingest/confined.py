@@ -1,9 +1,8 @@
 """Inspection into files of unknown origin with a bound on time and memory.
 
-A parser in C can hang without ever giving Python its turn, or take all memory: neither an alarm
-nor a thread ends it. So one process beside this one looks into files
-(`functions.ingest.inspector`) and is killed with what it is at. It is started at the first file
-and kept for the next ones.
+A parser in C can hang without returning to Python, or take all memory; neither an alarm nor a
+thread can end it. So a separate process inspects the files (`functions.ingest.inspector`) and is
+killed if necessary. It starts at the first file and serves the next ones.
 """
 
 from __future__ import annotations
@@ -35,19 +34,19 @@ from shared.alf.validate import Header
 from shared.model.object_index import ObjectIndex
 
 FILE_SECONDS = 60.0
-"""Time that a parser may take for one file; a gigabyte of text takes some 15 s."""
+"""Most seconds of parsing for one file; a gigabyte of text takes some 15 s."""
 
 START_SECONDS = 60.0
-"""Time for loading the libraries that read a kind of file."""
+"""Most seconds for loading the libraries that read a kind of file."""
 
 UPLOAD_SECONDS = 150.0
-"""Time for all files of one upload together; the function is ended after 300 s."""
+"""Most seconds for all files of one upload; the function is ended after 300 s."""
 
 MEMORY_BYTES = 1280 * 2**20
-"""Memory that a parser may have; the function around it has 2 GB."""
+"""Most memory of a parser; the function around it has 2 GB."""
 
 KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TZ")
-"""Variables of the environment that the process gets; no credentials are among them."""
+"""Environment variables of the process; no credentials are among them."""
 
 _idle: list[Inspector] = []
 _ANSWERS: Any = msgspec.msgpack.Decoder(Answer)
@@ -60,20 +59,20 @@ def _end_idle() -> None:
 
 
 class Ended(Exception):
-    """The process has ended before it answered."""
+    """The process ended before it answered."""
 
 
 class OutOfTime(Exception):
-    """The process has not answered in time."""
+    """The process did not answer in time."""
 
 
 class Inspector:
-    """A process that looks into files, one after the other.
+    """A process that inspects files, one after the other.
 
     Parameters
     ----------
     memory
-        Bytes of memory that it may have.
+        Most bytes of memory.
     """
 
     def __init__(self, memory: int) -> None:
@@ -98,19 +97,18 @@ class Inspector:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the process is running."""
         return not self._line.closed
 
     def ask(self, asked: Inspection, file: BinaryIO) -> tuple[Inspected | Refused, float]:
-        """Return what the process finds, and the seconds that it took.
+        """Return the outcome of the process, and the seconds that it took.
 
-        What this process needs to fetch the file is not counted.
+        The time to fetch the file is not counted.
 
         Raises
         ------
         OutOfTime, Ended
-            It takes longer than it may; it has died of the file. The process is gone then, as
-            after any other error.
+            The file takes too long, or ends the process. The process is gone after any error.
         """
         spent = 0.0
         try:
@@ -153,17 +151,17 @@ class Inspector:
 
 
 class Confined:
-    """Looks into the files of one upload, within the time that an upload has.
+    """Inspects the files of one upload within the time limit of an upload.
 
     Parameters
     ----------
     seconds
-        Time for all of them.
+        Time limit for all files.
 
     Attributes
     ----------
     indexes : dict of str to ObjectIndex
-        Of the large files looked into so far, by their paths.
+        Indexes of the large files inspected so far, by path.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -172,12 +170,12 @@ class Confined:
         self.indexes: dict[str, ObjectIndex] = {}
 
     def header(self, path: str, opened: Callable[[], BinaryIO], size: int) -> Header:
-        """Return what a file says of itself.
+        """Return the header of a file.
 
         Raises
         ------
         FileInvalid
-            It is no whole file of its kind, or looking into it takes too much.
+            The file is not complete or not of its kind, or its inspection takes too long.
         """
         outcome = self._ask(path, opened, size, description=False)
         if outcome.index is not None:
@@ -192,7 +190,7 @@ class Confined:
         Raises
         ------
         FileInvalid
-            It is no description, or looking into it takes too much.
+            It is not a description, or its inspection takes too long.
         """
         return self._ask(path, opened, size, description=True).description
 
@@ -223,7 +221,7 @@ class Confined:
         return outcome
 
     def close(self) -> None:
-        """Give the process back, for the next upload."""
+        """Keep the process for the next upload."""
         if self._inspector is not None and self._inspector.alive:
             _idle.append(self._inspector)
         self._inspector = None

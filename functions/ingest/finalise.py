@@ -1,10 +1,10 @@
 """End an upload: gather, judge, place, copy, write the manifest, register, tell dispatch, tidy up.
 
-Every step may be repeated, and a repeat after a crash at any point comes to the same end: places
-and ids follow from content, the manifest is written once and then rules, registering the same
-again changes nothing. The request is deleted last, so that the reconciler sees what is left to do.
+Every step may be repeated, and a repeat after a crash gives the same result: places and ids follow
+from content, the manifest is written once and then decides, and registration is idempotent. The
+request is deleted last, so that the reconciler sees unfinished uploads.
 
-Every upload ends. One whose validation fails `TRIES` times is given up, and says why.
+Every upload ends: after `TRIES` failed validations it fails, with the reason.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from shared.uploads.target import find_or_create_session
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 15
-"""When another upload is being added to the session, this one comes again after so long."""
+"""Delay until a retry if another upload is being added to the session."""
 
 TRIES = 6
-"""Validations of one upload; when so many have failed, it ends as failed."""
+"""Most validations of one upload; after that many failures the upload fails."""
 
 OPEN = timedelta(days=state.OPEN_DAYS)
 
@@ -55,24 +55,24 @@ def finalise(
     busy: timedelta = state.BUSY,
     now: datetime | None = None,
 ) -> str:
-    """Bring an upload to its end if all its files have arrived, or its time is over.
+    """Complete an upload if all its files have arrived or its time is over.
 
     Parameters
     ----------
     upload_id
         The upload.
     by_event
-        Whether this is one of the many events of single files: then, while files are missing, the
-        table is not asked whether some need not come. The client's word that all is sent is.
+        Whether this is an event of a single file. Then the table is not read for files that need
+        not come while files are missing; it is read when the client says that all is sent.
     busy
-        Another run that began within this time is left to end it.
+        Age up to which another run is considered to be at work on the upload.
     now
         The present moment.
 
     Returns
     -------
     str
-        The upload's state, ``busy`` while another run is at it, ``gone`` if it is not known.
+        The upload's state, ``busy`` during another run, ``gone`` if it is unknown.
     """
     moment = now or datetime.now(UTC)
     waiting = look(upload_id)
@@ -84,7 +84,7 @@ def finalise(
         return upload.state
     if not state.start_validation(upload, busy=busy, now=moment):
         return "busy"
-    if int(upload.tries) > TRIES:  # the former ones were cut off: out of time, or of memory
+    if int(upload.tries) > TRIES:  # former runs were interrupted: out of time, or of memory
         return give_up(waiting, TimeoutError("it was cut off"))
     try:
         with only_writer(upload.folder, upload.id):
@@ -101,7 +101,7 @@ def finalise(
 
 
 def complete(waiting: Waiting, *, late: bool) -> str:
-    """Do what :func:`finalise` says, as the only writer of the session."""
+    """Do the work of :func:`finalise` as the only writer of the session."""
     upload = waiting.upload
     key = manifest_key(upload.folder, upload.id)
     manifest = decided_before(waiting) or objects.write_once(key, decide(waiting))
@@ -123,7 +123,7 @@ def complete(waiting: Waiting, *, late: bool) -> str:
 
 
 def decide(waiting: Waiting) -> Manifest:
-    """Check the files, copy the good ones to their places; return what came of it."""
+    """Check the files, copy the good ones to their places; return the result."""
     intake = gather(waiting)
     verdict = judge(intake)
     session = intake.session
@@ -169,7 +169,7 @@ def outcome_of(
 def copy(
     upload: str, prefix: str, placed: list[PlacedFile]
 ) -> tuple[list[PlacedFile], list[Refusal]]:
-    """Copy files to their places; one that is occupied by other content is refused."""
+    """Copy files to their places; a file is refused if its place has other content."""
     occupied = objects.keys(prefix) if placed else set()
     with ThreadPoolExecutor(THREADS) as pool:
         results = list(pool.map(partial(_copy, upload, occupied), placed))
@@ -198,14 +198,14 @@ def _copy(upload: str, occupied: set[str], placed: PlacedFile) -> Refusal | None
 
 
 def write_indexes(placed: Iterable[PlacedFile], indexes: Mapping[str, ObjectIndex]) -> None:
-    """Keep what lies where in large files; without it they are read all the same."""
+    """Store the indexes of large files; the files can be read without them, too."""
     for dataset in placed:
         if (index := indexes.get(dataset.file.path)) is not None:
             objects.write(index_key(dataset.id), json.encode(index))
 
 
 def quarantine(waiting: Waiting, paths: Iterable[str]) -> None:
-    """Keep the refused files that arrived."""
+    """Move the refused files to quarantine."""
     upload = waiting.upload.id
     for path in paths:
         if path in waiting.here:
@@ -214,7 +214,7 @@ def quarantine(waiting: Waiting, paths: Iterable[str]) -> None:
 
 
 def give_up(waiting: Waiting, error: Exception) -> str:
-    """End an upload that cannot be validated; what has arrived is kept in quarantine."""
+    """End an upload that cannot be validated; its files are kept in quarantine."""
     reason = (
         f"The check failed {TRIES} times, the last time with {type(error).__name__}: "
         f"{str(error)[:500]}. What arrived is kept; upload it again with 'again', or ask the "

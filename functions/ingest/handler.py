@@ -1,9 +1,9 @@
 """Entry point of the ingest function: S3 events, requests to finalise, the reconciler's schedule.
 
 Queue messages: S3 event notifications of ``incoming/``; ``{"kind": "finalise", "upload": id}``;
-``{"kind": "index", "dataset": id}``, of a large file that was stored before there were indexes.
-Invoked directly: ``{"kind": "reconcile"}``, with
-``"start": true`` when the whole system has just been started.
+``{"kind": "index", "dataset": id}`` for a large file stored before indexes existed. Invoked
+directly: ``{"kind": "reconcile"}``, with ``"start": true`` when the whole system has just been
+started.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
             return timedelta(milliseconds=context.get_remaining_time_in_millis())
 
         return reconcile(at_start=bool(event.get("start")), remaining=remaining)
-    done: set[str] = set()  # the files of one upload come as many events of one batch
+    done: set[str] = set()  # the files of one upload arrive as many events of one batch
 
     def handle(record: dict[str, Any]) -> None:
         message = json.loads(record["body"])
@@ -61,7 +61,7 @@ def _index(dataset: str) -> None:
 
 
 def uploads_of(message: dict[str, Any]) -> set[str]:
-    """Return the uploads that a message is about; none for S3's test event and requests."""
+    """Return the uploads of a message; none for S3's test event and for requests."""
     if message.get("kind") == "finalise":
         return {message["upload"]}
     return {arrival.id for arrival in arrivals_in(message) if not arrival.is_image}

@@ -1,4 +1,4 @@
-"""Images of the notebook that have arrived: looked into, kept, made into smaller pictures."""
+"""Arrived images of the notebook: inspect and store them, make smaller pictures."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from shared.records.errors import NotFound
 WHO = "ingest"
 
 QUALITY = 85
-"""Of the JPEG pictures (Pillow advises against more than 95)."""
+"""Quality of the JPEG pictures (Pillow advises against more than 95)."""
 
 
 def keep(image: str) -> str:
-    """Keep an image that has arrived; return its state.
+    """Store an image that has arrived; return its state.
 
-    May be called again: what is kept already stays. An image that nobody has announced, or that
-    is none, is deleted.
+    It may be called again: a stored image stays. Unannounced or invalid images are deleted.
     """
     stored = objects.head(arriving_key(image))
     try:
@@ -45,24 +44,24 @@ def keep(image: str) -> str:
 
 
 def made_of(content: bytes, content_type: str) -> tuple[dict[int, bytes], int, int]:
-    """Return the pictures of an image by their width, and its size as it is looked at.
+    """Return the pictures of an image by their width, and its size as viewed.
 
-    They have no metadata: neither where a photograph was taken nor by which camera.
+    They have no metadata, such as the place or the camera of a photograph.
 
     Raises
     ------
     ValueError
-        It is no image of its type, or one that would fill the memory.
+        It is not an image of its type, or would fill the memory.
     """
     from PIL import Image, ImageOps
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # of images that would fill the memory
+            warnings.simplefilter("error")  # for images that would fill the memory
             with Image.open(io.BytesIO(content), formats=[FORMATS[content_type]]) as opened:
                 upright = ImageOps.exif_transpose(opened).convert("RGB")
                 pictures = {across: _picture(upright, across) for across in WIDTHS}
-    except Exception as error:  # what damaged images make Pillow raise is of many kinds
+    except Exception as error:  # Pillow raises many kinds of error for damaged images
         raise ValueError(f"it cannot be read as {content_type}: {error}") from None
     return pictures, upright.width, upright.height
 

@@ -1,4 +1,4 @@
-"""The index of a large file that is being registered: what lies where in it."""
+"""The index of a large file: the places of its parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.model.object_index import INDEXED, ObjectIndex
 
 
 class _Whole:
-    """A seekable file as the codec reads one."""
+    """A seekable file in the form that the codec reads."""
 
     ahead = 2**16
 
@@ -26,12 +26,12 @@ class _Whole:
 
 
 def object_index(file: BinaryIO, extension: str, size: int, name: str) -> ObjectIndex | None:
-    """Return the index of a file; None of one that is small, or of a kind that has none.
+    """Return the index of a file; None if it is small, or of a kind without an index.
 
     Raises
     ------
     Exception
-        Whatever its parser does: then it has none either.
+        Any error of its parser: then it has no index either.
     """
     if size < INDEXED:
         return None

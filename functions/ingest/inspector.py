@@ -1,7 +1,8 @@
-"""The process that looks into files: no credentials, little memory, little time for each.
+"""The process that inspects files: no credentials, little memory, little time for each.
 
-It reads through its parent, which alone can reach the bucket. It ends with its parent, and by the
-system's hand where a parser takes more than it may: `functions.ingest.confined` starts another.
+It reads through its parent, because only the parent can reach the bucket. It ends with its parent.
+If a parser exceeds its limits, the system ends the process and `functions.ingest.confined` starts
+another.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ LIBRARIES = {
     "yaml": ("yaml",),
     "yml": ("yaml",),
 }
-"""What takes a while to load, by extension."""
+"""Slow libraries to import, by extension."""
 
 
 class Inspection(msgspec.Struct, frozen=True, tag="look"):
-    """Asked of this process: what a file says of itself, or what a description holds."""
+    """A request to this process: return the header of a file, or the content of a description."""
 
     path: str
     size: int
@@ -50,14 +51,14 @@ class Inspection(msgspec.Struct, frozen=True, tag="look"):
 
 
 class ReadRange(msgspec.Struct, frozen=True, tag="read"):
-    """Asked of the parent: bytes of the file."""
+    """A request to the parent for bytes of the file."""
 
     at: int
     count: int
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """What is needed to look into the file is loaded; from now on its time counts."""
+    """The libraries for the file are loaded; its time starts now."""
 
 
 class Inspected(msgspec.Struct, frozen=True, tag="found"):
@@ -69,7 +70,7 @@ class Inspected(msgspec.Struct, frozen=True, tag="found"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """The file is not good: the parts of its `FileInvalid`."""
+    """The file is refused: the parts of its `FileInvalid`."""
 
     part: str
     text: str
@@ -78,11 +79,11 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 Answer = Ready | ReadRange | Inspected | Refused
-"""What this process sends."""
+"""Messages of this process."""
 
 
 class ParentFile(RangeFile):
-    """The file that the parent holds, as a seekable stream."""
+    """The parent's file as a seekable stream."""
 
     def __init__(self, line: Connection, size: int) -> None:
         super().__init__(size, FRAME_BYTES)
@@ -95,14 +96,14 @@ class ParentFile(RangeFile):
 
 
 def serve(descriptor: int, memory: int) -> None:
-    """Inspection into one file after the other until the parent goes away.
+    """Inspect one file after the other until the parent ends.
 
     Parameters
     ----------
     descriptor
-        Of the socket to the parent.
+        File descriptor of the socket to the parent.
     memory
-        Bytes of memory that this process may have.
+        Most bytes of memory of this process.
     """
     confine(memory)
     line = Connection(descriptor)
@@ -117,7 +118,7 @@ def serve(descriptor: int, memory: int) -> None:
 
 
 def answer(asked: Inspection, line: Connection) -> bytes:
-    """Return the message about a file; whatever a parser raises is the file's fault."""
+    """Return the message about a file; any error of a parser means that the file is bad."""
     try:
         return msgspec.msgpack.encode(look(asked, line))
     except FileInvalid as error:
@@ -127,7 +128,7 @@ def answer(asked: Inspection, line: Connection) -> bytes:
     except MemoryError:
         rule = "looking into it takes more memory than there is for it"
         refused = Refused("content", "", rule, "split it into several files")
-    except Exception as error:  # whatever a parser does: one bad file stops no other
+    except Exception as error:  # any parser error: one bad file must not stop the others
         rule = f"the file cannot be read: {str(error)[:200]}"
         fix = "open it on the rig; if it is damaged there too, leave it out"
         refused = Refused("content", type(error).__name__, rule, fix)
@@ -136,12 +137,12 @@ def answer(asked: Inspection, line: Connection) -> bytes:
 
 
 def look(asked: Inspection, line: Connection) -> Inspected:
-    """Return what a file says of itself.
+    """Return the header of a file.
 
     Raises
     ------
     FileInvalid
-        It is no whole file of its kind.
+        It is not complete, or not of its kind.
     """
     file = BlockReader(ParentFile(line, asked.size), block_of(asked.path, asked.size))
     if asked.description:
@@ -152,17 +153,17 @@ def look(asked: Inspection, line: Connection) -> Inspected:
 
 
 def index(file: BinaryIO, extension: str, asked: Inspection) -> ObjectIndex | None:
-    """Return where the parts of a good file lie; None where that cannot be told."""
+    """Return the index of a good file; None if it has none."""
     try:
         return object_index(file, extension, asked.size, asked.path)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise  # the parent is gone
-    except Exception:  # whatever a parser does: the file can be read without its index
+    except Exception:  # any parser error: the file can be read without its index
         return None
 
 
 def encodable(text: str) -> str:
-    """Return a text that JSON can hold, with what it cannot hold written out."""
+    """Return a text for JSON; characters that JSON cannot hold are escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -172,7 +173,7 @@ def description(file: io.BufferedReader) -> dict[str, Any] | None:
     Raises
     ------
     FileInvalid
-        It is too large, or no description.
+        It is too large, or not a description.
     """
     try:
         content = read_yaml(file.read(YAML_BYTES + 1))
@@ -185,14 +186,14 @@ def description(file: io.BufferedReader) -> dict[str, Any] | None:
 
 
 def confine(memory: int) -> None:
-    """Take from this process what no parser needs: memory, files to write, core dumps."""
+    """Limit this process: memory, written files, core dumps."""
     limit(resource.RLIMIT_DATA, memory)
     limit(resource.RLIMIT_FSIZE, 0)
     limit(resource.RLIMIT_CORE, 0)
 
 
 def allow(seconds: int) -> None:
-    """Give this process so many more seconds of computing before the system ends it."""
+    """Allow this process more seconds of computing before the system ends it."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     until = int(used.ru_utime + used.ru_stime) + seconds + 2
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
@@ -200,6 +201,6 @@ def allow(seconds: int) -> None:
 
 
 def limit(what: int, most: int) -> None:
-    """Set a limit where the system knows it and has no lower one."""
+    """Set a limit if the system supports it and has no lower one."""
     with suppress(ValueError, OSError):
         resource.setrlimit(what, (most, most))

@@ -1,4 +1,4 @@
-"""Gather once what the end of an upload is decided from: request, arrivals, session, datasets."""
+"""Gather once the facts that decide an upload: request, arrivals, session, datasets."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ THREADS = 16
 
 @dataclass(frozen=True)
 class Arrival:
-    """A file that has arrived: what S3 says of it, its SHA-256, and how to read it.
+    """A file that has arrived: its facts from S3, its SHA-256, and a way to read it.
 
-    ``sha256`` is None where S3 does not know it and the file is too large to find out.
+    ``sha256`` is None if S3 does not know it and the file is too large to compute it.
     """
 
     stored: objects.Stored
@@ -42,20 +42,20 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Waiting:
-    """An upload that has not ended: its record, its request, the sizes of what has arrived."""
+    """An unfinished upload: its record, its request, the sizes of the arrived files."""
 
     upload: Upload
     request: StoredRequest
     here: Mapping[str, int]
 
     def missing(self, *, by_event: bool) -> list[str]:
-        """Return the paths that have still to arrive.
+        """Return the paths that are still missing.
 
         Parameters
         ----------
         by_event
-            Whether one of many events of single files asks: while files are missing, the table
-            is not asked then whether some need not come.
+            Whether the call is for an event of a single file. Then the table is not read for files
+            that need not come while files are missing.
         """
         lacking = missing_files(self.request, self.upload, self.here, {})
         if not lacking or by_event:
@@ -67,18 +67,18 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Intake:
-    """All that the verdict on an upload depends on.
+    """All facts that decide an upload.
 
     Attributes
     ----------
     without
         Files that the client has given up, and why.
     arrivals
-        The files that have arrived and are not registered already, by path.
+        The arrived files that are not registered yet, by path.
     session, datasets
-        Where they go, and what is there; None and nothing while there is no such session.
+        The session of the files, and its datasets; None and empty if there is no such session.
     stale
-        Why the outputs of a run are not wanted any more, None if they are.
+        Reason why the outputs of a run are no longer wanted, None if they are.
     """
 
     upload: Upload
@@ -91,13 +91,13 @@ class Intake:
 
 
 def look(upload_id: str) -> Waiting | Upload | None:
-    """Return an upload that has not ended, the record of one that has, None if it is not known."""
+    """Return an unfinished upload, or the record of an ended one, or None if it is unknown."""
     request = request_of(upload_id)
     if request is None:
         return None
     try:
         upload = get_upload(upload_id)
-    except NotFound:  # the API was stopped between storing the request and the record
+    except NotFound:  # the API stopped between storing the request and the record
         return None
     if upload.final:
         return upload
@@ -105,12 +105,12 @@ def look(upload_id: str) -> Waiting | Upload | None:
 
 
 def decided_before(waiting: Waiting) -> Manifest | None:
-    """Return the manifest that a run which was cut off has written; it rules."""
+    """Return the manifest of an interrupted run; it decides."""
     return objects.read_object(manifest_key(waiting.upload.folder, waiting.upload.id), Manifest)
 
 
 def gather(waiting: Waiting) -> Intake:
-    """Return what the verdict on an upload depends on."""
+    """Return the facts that decide an upload."""
     upload, request = waiting.upload, waiting.request
     session = find_session(request.target)
     datasets = datasets_of(session.id) if session else []
@@ -130,7 +130,7 @@ def gather(waiting: Waiting) -> Intake:
 
 
 def _arrival(upload: str, file: FileRequest) -> Arrival:
-    """Return what S3 knows of a file."""
+    """Return the facts of a file in S3."""
     key = incoming_key(upload, file.path)
     stored = objects.head(key)
     if stored is None:
@@ -140,7 +140,7 @@ def _arrival(upload: str, file: FileRequest) -> Arrival:
 
 
 def _stale(request: StoredRequest) -> str | None:
-    """Say why the outputs of a run are not wanted any more, if so."""
+    """Return the reason why the outputs of a run are no longer wanted, else None."""
     run = request.task
     if run is None:
         return None

@@ -17,13 +17,13 @@ from shared.uploads.progress import refuse, unchanged
 from shared.uploads.state import OPEN_DAYS
 
 UNREACHABLE = (BotoCoreError, ClientError)
-"""The bucket cannot be read for the moment, which is no fault of a file."""
+"""The bucket cannot be read at the moment, which is not the fault of a file."""
 
 
 def judge(intake: Intake) -> Verdict:
-    """Return which files of an upload are good, which are registered already, which are refused.
+    """Sort the files of an upload into good, already registered and refused ones.
 
-    Whatever happens in the check of one file is the refusal of that file, with its reason.
+    An error in the check of a file refuses that file, with the reason.
     """
     files = {file.path: file for file in intake.request.files}
     refused = {
@@ -67,7 +67,7 @@ def judge(intake: Intake) -> Verdict:
 
 
 def _problem(file: FileRequest, arrival: Arrival | None, intake: Intake) -> Refusal | None:
-    """Return what is wrong with a file as it arrived, None if nothing is."""
+    """Return the fault of an arrived file, None if it has none."""
     path = file.path
     if arrival is None:
         reason = intake.without.get(path) or f"did not arrive within {OPEN_DAYS} days"
@@ -88,7 +88,7 @@ def _problem(file: FileRequest, arrival: Arrival | None, intake: Intake) -> Refu
 
 
 def _registered(intake: Intake) -> dict[str, Header]:
-    """Return the headers of what the session has."""
+    """Return the headers of the session's datasets."""
     return {
         path: Header(rows=int(item.rows))
         for path, item in default_datasets(intake.datasets).items()
@@ -97,7 +97,7 @@ def _registered(intake: Intake) -> dict[str, Header]:
 
 
 def _accepted(file: FileRequest, arrival: Arrival, found: Header) -> AcceptedFile:
-    """Return a good file with what is known of it."""
+    """Return a good file with its facts."""
     name = parse_dataset_path(file.path).filename
     try:
         dataset_type = match_dataset_type(name).name

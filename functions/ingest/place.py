@@ -18,16 +18,16 @@ def place(
 ) -> tuple[list[PlacedFile], list[Refusal]]:
     """Give each good file its revision, id and key.
 
-    New content under an old name becomes a new revision; one revision serves a whole upload.
-    A dataset that is registered without its bytes (by reference to another store) gets them, and
-    keeps its place and id, unless it is known to have other content.
+    New content under an old name becomes a new revision; an upload has one revision for all its
+    files. A dataset registered without bytes (by reference to another store) gets them and keeps
+    its place and id, unless its content is known to differ.
 
     Parameters
     ----------
     accepted
         The good files.
     session, datasets
-        Where they go, and what is there.
+        The session of the files, and its datasets.
     day
         Date of the upload, ``YYYY-MM-DD``.
     """
@@ -57,6 +57,6 @@ def place(
 
 
 def lacks_bytes(item: Dataset, file: AcceptedFile) -> bool:
-    """Return whether a dataset is registered without its bytes, and these may be them."""
+    """Return whether a dataset is registered without bytes, and the file may be its content."""
     other = item.checksums.differ(Checksums(file.sha256, file.md5))
     return item.sha256 is None and not other

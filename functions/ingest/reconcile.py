@@ -1,4 +1,4 @@
-"""Take up what lost events or crashes have left: objects without a record, half deletions."""
+"""Repair the effects of lost events and crashes: objects without a record, half deletions."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from shared.uploads.transport import arrived
 log = logging.getLogger(__name__)
 
 SETTLE = timedelta(seconds=60)
-"""The reconciler leaves alone what is younger: its own events are on the way."""
+"""Age up to which uploads are left alone, because their events are on their way."""
 
 MARGIN = timedelta(seconds=60)
-"""Time that the reconciler needs to end an upload, and begins no other with less."""
+"""Time to complete an upload; with less remaining the reconciler begins no other."""
 
 
 def reconcile(
@@ -40,11 +40,11 @@ def reconcile(
     Parameters
     ----------
     at_start
-        The system has just been started: nothing is on the way, and no other run is at work.
+        The system has just started: no event is on its way, and no other run is at work.
     now
         The present moment.
     remaining
-        Tells how much time there is; with less than :data:`MARGIN` the rest is left to the next.
+        Returns the remaining time; with less than :data:`MARGIN` the rest is left to the next run.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def reconcile(
     for eid in list(unfinished_deletions()):
         try:
             finish(eid)
-        except Exception:  # one that is refused must not keep the others
+        except Exception:  # a refused one must not stop the others
             log.exception("session %s could not be deleted whole", eid)
     try:
         staging.sweep()
@@ -73,7 +73,7 @@ def reconcile(
             state = finalise(upload_id, busy=busy, now=moment)
             if state in FINAL or (state == "gone" and moment - since > OPEN):
                 _clean_up(upload_id, moment - settle)
-        except Exception:  # one broken upload must not keep the others
+        except Exception:  # one broken upload must not stop the others
             log.exception("upload %s could not be finalised", upload_id)
             state = "error"
         counts[str(state)] = counts.get(str(state), 0) + 1
@@ -81,9 +81,9 @@ def reconcile(
 
 
 def _clean_up(upload_id: str, settled: datetime) -> None:
-    """Announce a finished upload again, and delete what is left of it in ``incoming/``.
+    """Announce a finished upload again, and delete its leftovers in ``incoming/``.
 
-    One that was validated only after ``settled`` is left for the next time.
+    An upload validated after ``settled`` is left for the next run.
     """
     try:
         upload = get_upload(upload_id)

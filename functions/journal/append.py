@@ -1,4 +1,4 @@
-"""Taking the change feed into the journal, and making a snapshot of a long log."""
+"""Append the change feed to the journal, and make a snapshot of a long log."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from shared.records.table import connection, table_name
 from shared.records.transactions import NOT_JOURNALED
 
 LARGEST_CHUNK = 32 * 2**20
-"""Bytes of images in one chunk, about; what is more goes into the next."""
+"""Approximate bytes of images in one chunk; the rest goes into the next."""
 
 HEARTBEAT = timedelta(days=1)
-"""Without changes a chunk is written so often, so that the cursor stays within the feed."""
+"""Interval of chunks without changes, so that the cursor stays within the feed."""
 
 MARGIN = timedelta(hours=6)
-"""The feed is trusted up to so long before it forgets."""
+"""Safety margin before the end of the feed's memory."""
 
 LONG_LOG_BYTES = 8 * 2**20
 LONG_LOG_SHARE = 4
 LONG_LOG_CHUNKS = 3000
-"""A snapshot is made when the log since the last one has so many bytes and a quarter of the
-snapshot's, or so many chunks. All snapshots together are then about five times the log."""
+"""A snapshot is made when the log since the last one has this many bytes and a quarter of the
+snapshot's, or this many chunks. All snapshots together are then about five times the log."""
 
 PART_BYTES = 8 * 2**20
-"""Compressed bytes of a snapshot's part from which parts are halved."""
+"""Compressed bytes of a snapshot's part above which it is halved."""
 
 
 def append(kinds: set[str] | None = None) -> int:
-    """Write what the feed has and the journal has not; return how many transactions that were.
+    """Append the new entries of the feed to the journal; return the number of transactions.
 
     Parameters
     ----------
     kinds : set of str, optional
-        The kinds of the records that were changed are added.
+        Set to which the kinds of the changed records are added.
     """
     done = 0
     while True:
         last = _last_chunk() or _begin()
         if moment.of_stamp(last.cursor) < moment.now() - feed.KEPT + MARGIN:
-            last = _begin(last.number + 1)  # nobody wrote for days: the feed has forgotten
+            last = _begin(last.number + 1)  # idle for days: the feed has expired
         chunk, more = _next(last)
         idle = moment.now() - moment.of_stamp(last.cursor) < HEARTBEAT
         if not chunk.entries and idle:
@@ -57,7 +57,7 @@ def append(kinds: set[str] | None = None) -> int:
 
 
 def _kind(image: Image) -> str:
-    """Return what an image is of: the kind of a document (``tag``), else of the item."""
+    """Return the kind of an image: of its document (``tag``), else of its item."""
     first, _, rest = image.pk.partition("#")
     if first == "DOC":
         return rest.partition("#")[0]
@@ -67,7 +67,7 @@ def _kind(image: Image) -> str:
 
 
 def _last_chunk() -> Chunk | None:
-    """Return the last chunk, an empty one in its place if a snapshot is newer."""
+    """Return the last chunk, or an empty one if a snapshot is newer."""
     made = journal.snapshots()
     if not made:
         return None
@@ -78,12 +78,12 @@ def _last_chunk() -> Chunk | None:
 
 
 def _begin(number: int = 0) -> Chunk:
-    """Start from the table itself; return what stands for the chunk that its snapshot holds."""
+    """Start from the table itself; return a chunk that stands for its snapshot."""
     return Chunk(number, snapshot_of_table(number).cursor, [], [])
 
 
 def _next(last: Chunk) -> tuple[Chunk, bool]:
-    """Return the chunk after another one, and whether the feed has more than it takes."""
+    """Return the chunk after another one, and whether the feed has more entries."""
     cursor, more = moment.stamp(), False
     start = moment.stamp(moment.of_stamp(last.cursor) - feed.OVERLAP)
     seen = set(last.seen)
@@ -103,10 +103,10 @@ def _next(last: Chunk) -> tuple[Chunk, bool]:
 
 
 def search_late(back: timedelta = timedelta(days=1)) -> int:
-    """Journal what was committed so long after its time that `append` had passed; return how many.
+    """Journal entries that were committed too late for `append`; return their number.
 
-    A writer that was stopped between taking the time and committing (a frozen process, a request
-    that was sent again and again) leaves such an entry.
+    A writer that paused between taking the time and committing (a frozen process, a request with
+    many retries) leaves such an entry.
     """
     last = _last_chunk()
     if last is None:
@@ -124,7 +124,7 @@ def search_late(back: timedelta = timedelta(days=1)) -> int:
 
 
 def _known_since(since: str) -> set[str]:
-    """Return the names of journaled entries, at least of those since a moment."""
+    """Return the names of journaled entries, including all since a moment."""
     early = moment.stamp(moment.of_stamp(since) - feed.OVERLAP)
     names: set[str] = set()
     for number in sorted(journal.chunks_after(0), reverse=True):
@@ -136,7 +136,7 @@ def _known_since(since: str) -> set[str]:
 
 
 def compact(*, always: bool = False) -> Snapshot | None:
-    """Make a snapshot if the log since the last one is long; again is no change."""
+    """Make a snapshot if the log since the last one is long; repeating it changes nothing."""
     try:
         source = StateSource.find()
     except LookupError:
@@ -152,7 +152,7 @@ def compact(*, always: bool = False) -> Snapshot | None:
 
 
 def snapshot_of_table(number: int) -> Snapshot:
-    """Make a snapshot of the table as it is, after a chunk."""
+    """Make a snapshot of the present table, after a chunk."""
     start = moment.stamp()
     state: State = {}
     for item in items_of_table():
@@ -168,7 +168,7 @@ def snapshot_of_table(number: int) -> Snapshot:
 
 
 def items_of_table() -> Iterator[Item]:
-    """Yield every item of the table that the journal has, raw, by strongly consistent reads."""
+    """Yield every journaled item of the table, raw, by strongly consistent reads."""
     others = {f":k{i}": {"S": kind} for i, kind in enumerate(NOT_JOURNALED)}
     arguments: dict[str, Any] = {
         "TableName": table_name(),
@@ -190,21 +190,21 @@ def items_of_table() -> Iterator[Item]:
 
 
 def as_journaled(item: Item, shown: set[str]) -> Item | None:
-    """Return an item of the table as the journal has it; None if it has not (yet).
+    """Return an item of the table in its journaled form; None if it is not (yet) journaled.
 
-    That a record is being deleted is not journaled, and neither is a list that is being written:
-    whoever shows it journals it then.
+    Deletion marks are not journaled, and neither are lists in progress: the writer that makes a
+    list visible journals it then.
 
     Parameters
     ----------
     item : dict
     shown : set of str
-        Lists that are known to be whole; those that are found so are added.
+        Lists known to be complete; newly found ones are added.
     """
     token = item.get("b", {}).get("S", "")
     if token and item["_k"]["S"] in ("Doc", "Pointer") and token not in shown:
         if staging.is_under_way(token) or item_at(item["pk"]["S"], item["sk"]["S"]) is None:
-            return None  # what was discarded is deleted before its note
+            return None  # discarded items are deleted before their note
         shown.add(token)
     return {name: value for name, value in item.items() if name != leaving.ATTRIBUTE}
 

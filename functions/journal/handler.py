@@ -1,7 +1,7 @@
 """Entry point of the journal function, invoked by its schedule: ``{"kind": "journal"}``.
 
-One invocation takes the feed into the journal twice, half a minute apart, so that the journal is
-never a whole minute behind; with ``"once": true`` it does so once and answers.
+One invocation appends the feed to the journal twice, half a minute apart, so that the journal is
+never a whole minute behind. With ``"once": true`` it does so once and answers.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from shared.records import queues
 logger = Logger()
 
 AGAIN_SECONDS = 30
-"""Between the two times of an invocation; the schedule is a minute's."""
+"""Seconds between the two runs of an invocation; the schedule is every minute."""
 
 MANY = 100
-"""Transactions of half a minute after which the snapshot may be due whatever they wrote."""
+"""Transactions of one run after which cache tables and snapshot may be due."""
 
 NIGHTLY_BACK = timedelta(days=3)
 
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
-    """Bring the journal up to date; make a snapshot when its log is long."""
+    """Update the journal; make a snapshot when its log is long."""
     if event.get("kind") == "late":
         return {"late": search_late(NIGHTLY_BACK)}
     done = _append()
@@ -43,7 +43,7 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
 
 
 def _append() -> int:
-    """Take in the feed; say so if cache tables, or perhaps the snapshot, are to be made anew."""
+    """Append the feed; send a message if cache tables, or the snapshot, are to be rebuilt."""
     kinds: set[str] = set()
     done = append(kinds)
     if kinds & cache_tables.KINDS or done > MANY:

@@ -1,4 +1,4 @@
-"""Making the table from the journal: as of now or of a moment, in an empty table or in place."""
+"""Restore the table from the journal: as of now or of a moment, in an empty table or in place."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from shared.records.journal import Chunk, Line, StateSource
 from shared.records.table import Record, connection, table_name
 
 WRITERS = 8
-"""Batches of items written at once."""
+"""Parallel batches of items."""
 
 BATCH = 25
-"""Items of one request (DynamoDB)."""
+"""Most items of one request (DynamoDB)."""
 
 
 class NotEmpty(Exception):
-    """The table has records, and nobody said that they may be replaced."""
+    """The table has records, and `replace` was not given."""
 
 
 class OtherRestore(Exception):
-    """A restore to another moment was begun and has not ended."""
+    """A restore to another moment is unfinished."""
 
 
 class Mark(Record, discriminator="Restore"):
-    """A restore under way: ``RESTORE`` / A; says which moment, and how much of the journal."""
+    """A restore in progress: ``RESTORE`` / A; with the moment, and the part of the journal."""
 
     to = UnicodeAttribute()
     last = NumberAttribute()
@@ -49,11 +49,11 @@ class RestoreReport(msgspec.Struct, frozen=True):
     to : str
         The moment, a `stamp`.
     items : dict
-        Kind → items that were written, or would be.
+        Kind → number of items written (in a dry run: to write).
     deleted : int
-        Items that the journal does not have and that were deleted.
+        Items deleted because the journal does not have them.
     missing : list of str
-        Keys of objects that restored datasets name and that the bucket does not have.
+        Keys of objects of restored datasets that are missing in the bucket.
     """
 
     to: str
@@ -69,26 +69,25 @@ def restore(
     dry_run: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> RestoreReport:
-    """Make the table what it was.
+    """Restore the table.
 
-    A restore that was killed goes on when it is begun again; one that has ended changes nothing
-    when it is repeated.
+    A killed restore continues when it is started again; repeating an ended one changes nothing.
 
     Parameters
     ----------
     to : str, optional
         A `stamp`; now by default.
     replace : bool
-        Whether a table that has records may be made so, too; those made later are deleted.
+        Whether a table with records may be restored; later records are deleted.
     dry_run : bool
-        Whether only to say what would be done.
+        Whether only to report what would be done.
     say : callable
         Gets a line of progress.
 
     Raises
     ------
     NotEmpty, OtherRestore
-        If the table is not to be touched.
+        If the table must not be changed.
     LookupError
         If the journal does not reach back to the moment.
     """
@@ -101,7 +100,7 @@ def restore(
                     "The table has records. Restore into an empty table, or say --replace to make "
                     "it what it was: what was written later is then deleted from it."
                 )
-            append()  # so that what is there now is not forgotten
+            append()  # so that the present state is not lost
         source = StateSource.find(to)
         mark = Mark(
             pk="RESTORE", sk="A", to=to or moment.stamp(), last=source.last,
@@ -145,7 +144,7 @@ def _puts(lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
 
 
 def _write(requests: Iterable[dict[str, Any]]) -> None:
-    """Write items in batches, some at once; what DynamoDB leaves is sent again."""
+    """Write items in parallel batches; unprocessed items are sent again."""
     client: Any = connection().client
     name = table_name()
 
@@ -171,7 +170,7 @@ def _batches(requests: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]
 
 
 def _delete_others(kept: set[int]) -> int:
-    """Delete the items that were not restored; return how many."""
+    """Delete the items that were not restored; return their number."""
     others = [
         {"DeleteRequest": {"Key": {"pk": item["pk"], "sk": item["sk"]}}}
         for item in items_of_table()
@@ -182,7 +181,7 @@ def _delete_others(kept: set[int]) -> int:
 
 
 def _objects_of(lines: Iterable[Line]) -> Iterator[str]:
-    """Yield the keys of the objects that datasets say they have in the own bucket."""
+    """Yield the keys of the objects that datasets have in the own bucket."""
     for line in lines:
         if line.item and line.item["_k"]["S"] == Dataset.stored_kind():
             key = Dataset.from_raw_data(journal.stored(line.item)).stored_key
@@ -191,8 +190,8 @@ def _objects_of(lines: Iterable[Line]) -> Iterator[str]:
 
 
 def _finish(mark: Mark, source: StateSource) -> None:
-    """Let journal, index and running processes start from what is there now."""
-    if mark.undoes:  # what the log says of later moments is not so any more
+    """Make journal, index and running processes start from the restored table."""
+    if mark.undoes:  # later entries of the log are no longer valid
         now = moment.stamp()
         number = max(journal.chunks_after(source.last), default=source.last) + 1
         since = moment.stamp(moment.of_stamp(now) - feed.OVERLAP)

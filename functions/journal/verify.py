@@ -1,4 +1,4 @@
-"""Comparing the table with the journal, item by item."""
+"""Compare the table with the journal, item by item."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from shared.records.transactions import NOT_JOURNALED
 MAY_BE_GONE: Mapping[str, str] = {
     "Due": "deleted when its session has been brought forward, again and again if need be",
 }
-"""Kinds whose deletion is not journaled, and why; deleting one twice is no change."""
+"""Kinds whose deletion is not journaled, and why; deleting them twice is harmless."""
 
 SHOWN = 20
-"""Differences that a report names."""
+"""Most differences in a report."""
 
 TRIES = 3
-"""Times a difference is looked at again: people go on writing while tables are compared."""
+"""Times a difference is checked again, because writes continue during the comparison."""
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """An item that table and journal disagree about; ``what``: missing, extra or the fields."""
+    """An item that differs between table and journal; ``what``: missing, extra or the fields."""
 
     kind: str
     pk: str
@@ -42,7 +42,7 @@ class Comparison(msgspec.Struct, frozen=True):
     Attributes
     ----------
     same : dict
-        Kind → items that agree.
+        Kind → number of equal items.
     differences : list of Difference
     chunk : int
         Number of the last chunk that was read.
@@ -59,7 +59,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def verify() -> Comparison:
-    """Compare every item of the table with the journal, which is brought up to date before."""
+    """Update the journal, then compare every item of the table with it."""
     append()
     source = StateSource.find()
     same: Counter[str] = Counter()
@@ -85,7 +85,7 @@ def _part_of_table(part: int, parts: int) -> Iterator[Item]:
 
 
 def _looked_at_again(suspects: State, last: int, same: Counter[str]) -> list[Difference]:
-    """Return the differences that remain when what was written in between is taken in."""
+    """Return the differences that remain after the writes made meanwhile."""
     for _ in range(TRIES):
         append()
         for number in journal.chunks_after(last):
@@ -109,12 +109,12 @@ def _looked_at_again(suspects: State, last: int, same: Counter[str]) -> list[Dif
         suspects = left
         if not suspects:
             return []
-        time.sleep(0.2)  # a write that is under way
+        time.sleep(0.2)  # a write in progress
     return differences
 
 
 def _is_staged(item: Item | None) -> bool:
-    """Tell whether an item is a dataset whose registration has not ended: nobody sees it yet."""
+    """Return whether an item is a dataset in unfinished registration, which nobody sees yet."""
     if item is None or item["_k"]["S"] != "Dataset" or "b" not in item:
         return False
     book = _item(item["pk"]["S"], "B") or {}
@@ -128,14 +128,14 @@ def _item(pk: str, sk: str) -> Item | None:
 
 
 def difference(expected: Item | None, there: Item | None) -> str | None:
-    """Say in what an item of the table differs from the journal's; None if in nothing.
+    """Return the difference of an item between table and journal; None if they are equal.
 
     Parameters
     ----------
     expected : dict or None
-        As the journal has it.
+        The item in the journal.
     there : dict or None
-        As the table has it.
+        The item in the table.
     """
     if expected is None:
         return "not in the journal" if there is not None else None
@@ -149,10 +149,10 @@ def difference(expected: Item | None, there: Item | None) -> str | None:
 
 
 def comparable(item: Item) -> dict[str, Any]:
-    """Return what of an item is compared: numbers by value, sets without order.
+    """Return the comparable values of an item: numbers by value, sets without order.
 
-    What a running task's worker or an upload's validation notes in passing is left out: it is
-    written outside transactions and without meaning once they are over.
+    Notes of a running task's worker or of an upload's validation are left out: they are written
+    outside of transactions and have no meaning afterwards.
     """
     kind = item["_k"]["S"]
     passing: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Entry point of the notices function: the hour's notices, e-mails' fates, webhooks.
+"""Entry point of the notices function: hourly notices, bounced e-mails, webhooks.
 
 Invoked by its queue, and by schedules with ``{"kind": "notices"}`` and ``{"kind": "changes"}``.
 """
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
 
 
 def act(event: dict[str, Any]) -> dict[str, Any]:
-    """Do what a schedule asks for.
+    """Run the action of a schedule.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def act(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def handle(record: dict[str, Any]) -> None:
-    """Handle one queue message: a delivery, the mail service's, a schedule's that comes again."""
+    """Handle one queue message: a delivery, one of the mail service, or a repeated schedule's."""
     body = json.loads(record["body"])
     if body.get("kind") == "deliver":
         _deliver(body["webhook"], body["delivery"])
@@ -68,12 +68,12 @@ def _deliver(webhook: str, delivery: str) -> None:
 
 
 def notices() -> dict[str, Any]:
-    """Write down what is due in all labs, once, and tell those whose time has come.
+    """Create the due notices of all labs, once each, and deliver those whose time has come.
 
     Returns
     -------
     dict
-        How many notices are new, and how many were told by outcome.
+        The number of new notices, and the numbers of delivered ones by outcome.
     """
     made = 0
     people, rules = gather.people(), gather.rules()
@@ -83,7 +83,7 @@ def notices() -> dict[str, Any]:
             for notice in due(facts):
                 for person, rule in recipients(notice, facts.lab, people, rules):
                     made += store.tell(notice, facts, person, rule) is not None
-        except Exception:  # one lab's trouble must not keep the others
+        except Exception:  # an error of one lab must not stop the others
             logger.exception("the notices of lab %s failed", lab["name"])
     catalog.start_request()
     outcomes = deliver_waiting()
@@ -92,7 +92,7 @@ def notices() -> dict[str, Any]:
 
 
 def deliver_waiting() -> Counter[str]:
-    """Tell people of all notices whose time has come; return how many by outcome."""
+    """Deliver all notices whose time has come; return their numbers by outcome."""
     outcomes: Counter[str] = Counter()
     for notice in store.waiting():
         try:

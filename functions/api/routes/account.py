@@ -24,7 +24,7 @@ from shared.records.where import Where
 routes = Blueprint(__name__)
 
 EMAIL = re.compile(r"[^@\s<>\"',;]{1,64}@[^@\s<>\"',;]+\.[^@\s<>\"',;.]+")
-"""What is written to is one address and nothing else."""
+"""Pattern of one e-mail address."""
 
 
 @routes.route("/health", methods=["GET"])
@@ -34,15 +34,15 @@ def health() -> dict[str, Any]:
 
 
 def sign_in(call: Call) -> str:
-    """Return a token for the credentials of a body: name and password, or what a provider gave.
+    """Return a token for the credentials of a body: name and password, or a provider's.
 
-    That is an ID token (``id_token``), or what a page of the site was given: ``code``, with its
-    ``code_verifier`` and ``nonce``.
+    A provider's credentials are an ID token (``id_token``), or from a page of the site ``code``
+    with its ``code_verifier`` and ``nonce``.
 
     Raises
     ------
     ApiError
-        400 if they are wrong, 429 after too many failures.
+        400 if the credentials are wrong, 429 after too many failures.
     """
     if isinstance(id_token := call.body.get("id_token"), str):
         return oidc.login(id_token, identify.address_of(call.request))
@@ -93,7 +93,7 @@ def public_account() -> dict[str, Any]:
 def change_password() -> Response:
     """Change the caller's own password; the answer has a new token, the former ones end.
 
-    A session of the site's pages gets it by its cookie, where scripts cannot read it.
+    A session of the site's pages gets the token in its cookie, where scripts cannot read it.
     """
     call = Call(routes.current_request)
     _require(call, "current_password", "password")
@@ -134,7 +134,7 @@ def change_me() -> dict[str, Any]:
 
 
 def describe(who: Caller) -> dict[str, Any]:
-    """Return what an account is, and what it may do."""
+    """Return the description and the rights of an account."""
     user = catalog.table("user").get(who.username) or {}
     names = user.keys() & {"first_name", "last_name", "is_stock_manager", "is_husbandry"}
     return {
@@ -154,7 +154,7 @@ def describe(who: Caller) -> dict[str, Any]:
 
 
 def _settings(lab: str) -> dict[str, Any]:
-    """Return what a lab has set: its zone, its ratios, its housing defaults."""
+    """Return a lab's settings: its zone, its ratios, its housing defaults."""
     laboratory = catalog.table("lab").get(lab) or {}
     spec = KINDS["lab"].fields
     names = [n for n in spec if n not in ("name", "json", "repositories", "address")]
@@ -162,7 +162,7 @@ def _settings(lab: str) -> dict[str, Any]:
 
 
 def _permissions(who: Caller) -> dict[str, list[str]]:
-    """Return the actions of each resource that the account may use, by path; with some data."""
+    """Return the actions that the account may use, by path of the resource."""
     allowed = {}
     for path, resource in sorted(RESOURCES.items()):
         actions = [action for action in METHODS if resource.has(action)]
@@ -172,14 +172,14 @@ def _permissions(who: Caller) -> dict[str, list[str]]:
 
 
 def _delegating(who: Caller) -> list[str]:
-    """Return the users who let the caller change what they are responsible for."""
+    """Return the users who let the caller change the records they are responsible for."""
     mine = Where("allowed_users", "exact", who.username)
     names: set[str] = catalog.table("user").select([mine]).values("username")
     return sorted(names)
 
 
 def _rules(who: Caller) -> list[dict[str, Any]]:
-    """Return what the caller wants to be told."""
+    """Return the caller's rules for notices."""
     if "notification-rule" not in KINDS:
         return []
     mine = catalog.table("notification-rule").select([Where("user", "exact", who.username)])

@@ -1,6 +1,6 @@
-"""Who changed what: of a record, of a lab by day, of what was done in one go; and taking it back.
+"""The audit trail of a record, of a lab by day, or of a group of writes; and undo of a group.
 
-Members see what concerns their own labs, and the lists that all labs share.
+Members see the entries of their own labs, and of the lists that all labs share.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ routes = Blueprint(__name__)
 
 USUAL = 100
 MOST = 500
-"""Entries of an answer."""
+"""Default and most entries of an answer."""
 
 DAYS = 7
 FARTHEST = 92
-"""Days that a question about labs looks back: unless it says, and at most."""
+"""Days that a question about labs looks back: by default, and at most."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Entries(msgspec.Struct, frozen=True):
-    """An answer: entries, latest first, and where to go on (``before``)."""
+    """An answer: entries, latest first, and the place to continue (``before``)."""
 
     results: list[Entry]
     next: str | None
@@ -89,7 +89,7 @@ def _limit(call: Call) -> int:
 
 
 def _asked(call: Call) -> Iterator[audit.Audit]:
-    """Yield the entries that a question is about, latest first."""
+    """Yield the entries that match the query, latest first."""
     query = call.query
     if group := query.get("group"):
         yield from reversed(audit.of_group(_uuid("group", group)))
@@ -138,7 +138,7 @@ def _uuid(name: str, text: str) -> str:
 
 
 def _fits(call: Call, entry: audit.Audit) -> bool:
-    """Return whether an entry is asked for, and is for the caller."""
+    """Return whether an entry matches the query and the caller may see it."""
     query = call.query
     kind, key = entry.record
     if query.get("who") and entry.who != query["who"]:
@@ -158,7 +158,7 @@ def is_for(call: Call, entry: audit.Audit) -> bool:
     if call.who.role == Role.ADMINISTRATOR:
         return True
     lab = entry.lab
-    if lab is None:  # written before entries said so, or by another way
+    if lab is None:  # an older entry without a lab, or one written another way
         record = catalog.table(kind).get(key) or {**entry.before, **entry.after}
         lab = zones.lab_of(KINDS[kind], record) or ""
         if KINDS[kind].lab and not lab:
@@ -167,9 +167,9 @@ def is_for(call: Call, entry: audit.Audit) -> bool:
 
 
 def _is_ones_own(call: Call, entry: audit.Audit) -> bool:
-    """Return whether an entry is about the caller's own record, their lab's, or about a notice.
+    """Return whether an entry is about the caller's own record, their lab's, or a notice.
 
-    What people were told goes with what they were told of.
+    Notices are undone with the writes that caused them.
     """
     kind, key = entry.record
     resource = KINDS.get(kind)
@@ -182,7 +182,7 @@ def _is_ones_own(call: Call, entry: audit.Audit) -> bool:
 
 
 def shown(entry: audit.Audit) -> Entry:
-    """Return an entry as it is shown: without what no route shows."""
+    """Return an entry as it is shown: without fields that no route shows."""
     kind, key = entry.record
     fields = KINDS[kind].fields
     hidden = {name for name, spec in fields.items() if spec.hidden}
@@ -239,7 +239,7 @@ def undo(group: str) -> dict[str, Any]:
 
 
 def _check_whole(group: str, found: list[audit.Audit]) -> None:
-    """Refuse to undo what is not yet known wholly: the index is a moment behind.
+    """Refuse to undo a group that is not yet wholly in the index.
 
     Raises
     ------

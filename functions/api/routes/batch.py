@@ -1,9 +1,9 @@
-"""Several writes in one request: what a person did in one go, on a device that may be offline.
+"""Several writes in one request: one action of a person, perhaps made offline.
 
-A batch has an id, its group. However often it is sent, it is done once and answered as the first
-time, for `shared.records.answers.KEPT`. An atomic batch is written all or none, with what follows
-from its writes and its answer, in one transaction. Any other is written one by one; each write is
-done once, also when the request was cut off in between.
+A batch has an id, its group. A repeated batch is done once and gets the first answer again, for
+`shared.records.answers.KEPT`. An atomic batch is written all or none in one transaction, with the
+effects of its writes and its answer. The writes of other batches are made one by one; each is done
+once, even if the request was interrupted.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from shared.records.transactions import ConditionFailed, Transaction, transactio
 routes = Blueprint(__name__)
 
 MOST_ATOMIC = 20
-"""Writes of an atomic batch; each takes up to five of a transaction's hundred items."""
+"""Most writes of an atomic batch; each takes up to five of a transaction's hundred items."""
 
 MOST = 200
-"""Writes of a batch: one request's time."""
+"""Most writes of a batch, limited by the time of one request."""
 
 
 class AskedWrite(msgspec.Struct, frozen=True):
@@ -46,11 +46,11 @@ class AskedWrite(msgspec.Struct, frozen=True):
     resource : str
         Path of the resource.
     key : str
-        Of the record to be changed or deleted.
+        Key of the record to change or delete.
     version : int
-        That it has as the device knows it; 0 for any.
+        Version that the device knows; 0 for any.
     body : dict
-        Fields, as its own route takes them.
+        Fields, as its own route accepts them.
     """
 
     op: Literal["create", "update", "delete"]
@@ -61,7 +61,7 @@ class AskedWrite(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What is sent: a group (UUID), what it is in words, its writes."""
+    """The request: a group (UUID), a description in words, the writes."""
 
     group: str
     writes: list[AskedWrite]
@@ -70,7 +70,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class WriteResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of a write: as its own route answers, with the row as a replica has it."""
+    """The result of a write: its own route's answer, with the row in the replica's form."""
 
     status: int
     key: str = ""
@@ -81,7 +81,7 @@ class WriteResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Replayed(Exception):
-    """The group was done already, by another request at the same time."""
+    """The group was already done by a concurrent request."""
 
 
 @routes.route("/batch", methods=["POST"])
@@ -105,7 +105,7 @@ def read(call: Call) -> Batch:
     Raises
     ------
     Invalid
-        400 that names what is wrong.
+        400 with the errors.
     """
     try:
         wanted = msgspec.convert(call.body, Batch)
@@ -131,7 +131,7 @@ def read(call: Call) -> Batch:
 
 
 def check_sender(call: Call, known: dict[str, answers.Answer], digest: str) -> None:
-    """Refuse a group that was somebody else's, or something else.
+    """Refuse a group that another user sent, or that had another content.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def _plan_one(plan: Plan, each: AskedWrite) -> PlannedRecord | None:
 
 
 def _refused(asked: Batch, place: int, error: ApiError) -> ApiError:
-    """Return the answer to an atomic batch of which one write is refused: none is done."""
+    """Return the answer to an atomic batch with a refused write: nothing is written."""
     results = [
         _refusal(error) if i == place else WriteResult(424, detail="Another write was refused.")
         for i in range(len(asked.writes))
@@ -196,7 +196,7 @@ def _refused(asked: Batch, place: int, error: ApiError) -> ApiError:
 
 
 def _refusal(error: Exception) -> WriteResult:
-    """Return what a refused write is told, as its own route would."""
+    """Return the answer to a refused write, as from its own route."""
     response = response_to(error)
     body: dict[str, Any] = dict(response.body)
     errors = {
@@ -234,12 +234,12 @@ def _one_by_one(
             results.append(msgspec.convert(known[part].value, WriteResult))
         else:
             results.append(_one(call, asked, digest, wanted, part))
-            catalog.start_request()  # the next one sees what others have written meanwhile
+            catalog.start_request()  # the next write sees the writes of others
     return _shown(call, asked, results, [])
 
 
 def _one(call: Call, asked: Batch, digest: str, each: AskedWrite, part: str) -> WriteResult:
-    """Do a write of a batch in its own transaction, with what is answered."""
+    """Make a write of a batch in one transaction with its answer."""
     results: list[WriteResult] = []
     who = call.who.username
 
@@ -263,7 +263,7 @@ def _one(call: Call, asked: Batch, digest: str, each: AskedWrite, part: str) -> 
         return msgspec.convert(answers.of_group(asked.group)[part].value, WriteResult)
     except (ApiError, RecordError) as error:
         refused = _refusal(error)
-        if refused.status < 500:  # what is to be tried again is no answer
+        if refused.status < 500:  # temporary errors are not stored as the answer
             stored_answer = answers.answer(asked.group, part, who, digest, refused, asked.what)
             with suppress(ConditionFailed), transaction() as writes:
                 writes.save(stored_answer, Record.pk.does_not_exist())
@@ -271,14 +271,14 @@ def _one(call: Call, asked: Batch, digest: str, each: AskedWrite, part: str) -> 
 
 
 def replay(call: Call, value: Any, asked: Batch) -> dict[str, Any]:
-    """Return the first answer to a group, with its records as they are now."""
+    """Return the first answer to a group, with the present versions of its records."""
     return _shown(call, asked, msgspec.convert(value, list[WriteResult]), [])
 
 
 def _shown(
     call: Call, asked: Batch, results: list[WriteResult], rows: list[HeldRow]
 ) -> dict[str, Any]:
-    """Return the answer: results with their rows, and what else was written."""
+    """Return the answer: results with their rows, and the rows of effects."""
     scope = Scope(call)
     bodies = []
     own = set()

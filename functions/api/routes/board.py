@@ -1,6 +1,6 @@
-"""The board: what a lab's workers and tasks do, and what a session has against what it should.
+"""The board: the state of a lab's workers and tasks, and a session's expected and present data.
 
-For people: sessions by name, reasons first. Machines see their own lab's.
+It is for people: sessions have names, and reasons come first. Machines see their own lab only.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ LISTED = (Status.STARTED, Status.WAITING, Status.HELD, Status.ERRORED)
 """Statuses whose tasks are listed; all are counted."""
 
 FUNCTIONS = ("ingest", "dispatch", "analysis", "notices")
-"""Functions that have a queue."""
+"""Functions with a queue."""
 
 SHOWN = 50
-"""Tasks of a status that are listed, the latest first."""
+"""Most tasks listed per status, the latest first."""
 
 SESSIONS = 20
-"""Sessions of which the time to their result is told, the latest ones."""
+"""Latest sessions in the median time to a result."""
 
 LOOKED_AT = 20
-"""Messages of a dead-letter queue that are shown."""
+"""Most messages shown of a dead-letter queue."""
 
 LAST_LINE = 300
-"""Characters of a log's last line."""
+"""Most characters of a log's last line."""
 
 
 @routes.route("/board", methods=["GET"])
@@ -142,7 +142,7 @@ def _queue_names(lab: str | None) -> list[str]:
 
 
 def _queue(lab: str) -> dict[str, int | None]:
-    """Return how many messages a lab's queue holds; None where that is not to be known."""
+    """Return how many messages a lab's queue holds; None if unknown."""
     url = queues.address(f"work-{lab}")
     return {"messages": queues.depth(url), "dead": queues.depth(queues.dead(url))}
 
@@ -154,7 +154,7 @@ def _tasks_in(lab: str, status: Status, order: str = "-datetime") -> Any:
 
 
 def _names(rows: Any) -> dict[str, str]:
-    """Return sessions' names as people say them, by id."""
+    """Return the names of sessions for people, by id."""
     names = {}
     for eid in {str(row["session"]) for row in rows}:
         row = catalog.table("session").get(eid)
@@ -170,7 +170,7 @@ def _name(session: Session) -> str:
 
 
 def _age(row: Mapping[str, Any], now: datetime) -> int:
-    """Return the seconds since a task was changed last."""
+    """Return the seconds since the last change of a task."""
     changed = datetime.fromisoformat(str(row["datetime"])).replace(tzinfo=UTC)
     return max(0, round((now - changed).total_seconds()))
 
@@ -197,7 +197,7 @@ def _last_line(log: str | None) -> str | None:
 
 def _median_seconds(rows: list[Mapping[str, Any]]) -> dict[str, float]:
     """Return the median seconds that tasks took, by name."""
-    from statistics import median  # with fractions and their kin, for this alone
+    from statistics import median  # imports fractions and decimal, only needed here
 
     times: dict[str, list[float]] = {}
     for task in rows:
@@ -209,7 +209,7 @@ def _median_seconds(rows: list[Mapping[str, Any]]) -> dict[str, float]:
 def _median_to_result(rows: list[Mapping[str, Any]]) -> int | None:
     """Return the median seconds from a session's registration to its last task's end.
 
-    Of the sessions whose tasks have ended latest; None where there are none.
+    It is over the sessions whose tasks ended last; None if there are none.
     """
     from statistics import median  # as above
 
@@ -231,7 +231,7 @@ def _instant(text: str) -> datetime:
 
 
 def _task(task: Task, paths: Mapping[str, str], now: datetime) -> dict[str, Any]:
-    """Return a task with its outputs: expected ones, and whether they are there."""
+    """Return a task with its expected outputs, and whether they exist."""
     row = task_row(task)
     declared = declaration(task.executable, task.arguments)
     return {

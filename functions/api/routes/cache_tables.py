@@ -1,9 +1,9 @@
 """The ONE client's cache tables: ``/cache/info[/tag]`` and the zip it names.
 
-The client sends its token to addresses below the API's own, and Python's urllib would hand it on
-to the storage, which refuses it. So ``location`` is an address that is not below it to the eye of
-the client (its scheme is in capitals), good for an hour by a signed grant, and redirects to the
-storage.
+The client sends its token to addresses below the API's own, and Python's urllib would pass it on
+to the storage, which refuses it. So ``location`` has its scheme in capitals: the client does not
+recognise it as the API's address and sends no token. A signed grant makes it valid for an hour. It
+redirects to the storage.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from shared.model.people import Caller
 routes = Blueprint(__name__)
 
 LIFE = 3600
-"""Seconds that a grant is good for."""
+"""Seconds for which a grant is valid."""
 
 
 def grant(scope: str) -> str:
-    """Return a text for an address that lets its holder read a scope's tables for a while."""
+    """Return a grant for an address: its holder may read a scope's tables for a while."""
     text = f"{scope}|{int(time.time()) + LIFE}"
     encoded = base64.urlsafe_b64encode(f"{text}|{signing.sign('grant', text)}".encode()).decode()
     return encoded.rstrip("=")
 
 
 def granted(value: str) -> str:
-    """Return the scope that a grant is for.
+    """Return the scope of a grant.
 
     Raises
     ------
     ApiError
-        403 if it is not one, or too old.
+        403 if the grant is invalid or expired.
     """
     try:
         text = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode()
@@ -69,7 +69,7 @@ def _scope(call: Call, tag: str | None) -> str:
 
 
 def _whole(who: Caller) -> str:
-    """Return the scope of all that a caller may see."""
+    """Return the scope of a caller."""
     if who.is_public:
         return "public"
     return f"lab/{who.labs[0]}" if policy.sees_own_lab_only(who) else "all"
@@ -79,7 +79,7 @@ def _info(call: Call, tag: str | None) -> dict[str, Any]:
     scope = _scope(call, tag)
     facts = cache_tables.info(scope)
     if facts is None and tag is None:  # the schedule has not run yet
-        with suppress(ClientError):  # where only the schedule may write them
+        with suppress(ClientError):  # where only the schedule may write the tables
             cache_tables.build()
             facts = cache_tables.info(scope)
     if facts is None:

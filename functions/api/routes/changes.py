@@ -1,9 +1,9 @@
-"""The replica feed: a device loads what its user's labs hold, then asks what changed since.
+"""The replica feed: a device loads the records of its user's labs, then follows their changes.
 
-Without ``since`` the first page of a load comes, by columns (`HeldBlock`). ``next`` is where to go
-on: within the load while there is ``more``, then at what changed meanwhile, row by row. A
-place is good for an account's present labs and role; when these change, or the feed does not reach
-back so far, the answer is 410 and the device loads again.
+Without ``since`` the answer is the first page of a load, by columns (`HeldBlock`). ``next`` is the
+place to continue: within the load while there is ``more``, then in the changes since, row by row.
+A place is valid for the account's present labs and role. If these change, or if the feed does not
+reach back to the place, the answer is 410 and the device loads again.
 """
 
 from __future__ import annotations
@@ -29,44 +29,44 @@ from shared.records.where import Where
 routes = Blueprint(__name__)
 
 MOST = 10_000
-"""Rows of an answer at most: a few megabytes, of which Lambda's answers hold six."""
+"""Most rows of an answer: a few megabytes; Lambda's answers hold six."""
 
 USUAL = 5_000
-"""Rows of an answer unless asked otherwise."""
+"""Rows of an answer by default."""
 
 MARGIN = timedelta(hours=1)
-"""The feed's items may be deleted a while after they expire, and clocks differ."""
+"""Safety margin: feed items are deleted some time after they expire, and clocks differ."""
 
 LASTING = timedelta(hours=1)
-"""While nothing changes, a place stays as it is for this long, so that answers are the same."""
+"""Without changes a place stays the same for this long, so that answers are equal."""
 
 
 OF_SUBJECTS = frozenset(
     {"subject", "session", "dataset", "weighing", "watering", "water-restriction", "lab"}
 )
-"""Kinds of record that the tables of an animal are made from."""
+"""Kinds of record that go into the tables of an animal."""
 
 
 class ChangedSubjects(msgspec.Struct, frozen=True):
-    """Ids of animals of which something changed, and the place to go on from."""
+    """Ids of animals with changes, and the place to continue."""
 
     subjects: list[str]
     next: str
 
 
 class Bookmark(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Where a device is.
+    """The place of a device in the feed.
 
     Attributes
     ----------
     at : str
-        Of a load, when it began; else until when the device knows what changed.
+        During a load its beginning; later the time up to which the device has the changes.
     scope : str
-        What tells this account's replica from others.
+        Digest that distinguishes this account's replica from others.
     kind, after : str
-        Within a load: the kind that comes next, and the key of it that came last.
+        Within a load: the next kind, and the last key sent of it.
     settled : bool
-        Whether nothing before ``at`` can still come.
+        Whether no earlier entry than ``at`` can still arrive.
     """
 
     at: str
@@ -91,12 +91,12 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def bookmark_of(text: str) -> Bookmark:
-    """Return the place that a client sends back.
+    """Parse the place that a client sends back.
 
     Raises
     ------
     Invalid
-        400 if it was not made here.
+        400 if it is not a valid place.
     """
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -112,7 +112,7 @@ def bookmark_of(text: str) -> Bookmark:
 @routes.route("/changes", methods=["GET"])
 def changes() -> Response:
     """Say what the caller's replica is to hold: a page of all of it, or what changed since."""
-    from functions.api import forms  # asked for once a session of a client
+    from functions.api import forms  # a client asks once per session
 
     call = Call(routes.current_request)
     scope = Scope(call, _kinds(call))
@@ -137,8 +137,8 @@ def changes() -> Response:
 def changed_subjects() -> Response:
     """Tell the ids of animals of which anything changed since a place: of their data, too.
 
-    Without ``since`` only the place is told from which to follow. Ids come again for a minute, for
-    entries of the feed may be late; that of an animal that was deleted comes, too.
+    Without ``since`` the answer has only the place to start from. Ids are repeated for a minute,
+    because entries of the feed may be late. Ids of deleted animals are included.
     """
     call = Call(routes.current_request)
     if call.who.is_public or policy.sees_own_lab_only(call.who):
@@ -156,12 +156,12 @@ def changed_subjects() -> Response:
 
 
 def _subjects_since(place: Bookmark) -> set[str]:
-    """Return the animals of which a record changed since a place.
+    """Return the ids of animals with a changed record since a place.
 
     Raises
     ------
     ApiError
-        410 if of a deleted record nothing tells any more whose it was.
+        410 if the animal of a deleted record is no longer known.
     """
     start = _earlier(place.at)
     entries = catalog.current().changed_since(start, OF_SUBJECTS)
@@ -185,7 +185,7 @@ def _subjects_since(place: Bookmark) -> set[str]:
 
 
 def _subjects_of(told: change.Change, before: Row | None) -> set[str]:
-    """Return the ids of the animals that a record was and is of."""
+    """Return the ids of a record's former and present animals."""
     rows: list[Row] = [row for row in (told.row, before) if row]
     if told.kind == "subject":
         return {str(row["id"]) for row in rows}
@@ -197,7 +197,7 @@ def _subjects_of(told: change.Change, before: Row | None) -> set[str]:
         rows = [row for row in map(catalog.table("session").get, owners) if row]
     keys = {str(row["subject"]) for row in rows if row.get("subject")}
     animals = map(catalog.table("subject").get, keys)
-    return {str(row["id"]) for row in animals if row}  # one that is gone tells so itself
+    return {str(row["id"]) for row in animals if row}  # deleted animals have their own entry
 
 
 def _kinds(call: Call) -> list[str]:
@@ -215,7 +215,7 @@ def _limit(call: Call) -> int:
 
 
 def _name_of(scope: Scope) -> str:
-    """Return what tells a replica from another account's, or from what it was with other labs."""
+    """Return the digest of an account, its role and its labs."""
     who = scope.call.who
     text = "\n".join(
         [who.username, who.role, *sorted(who.labs), "", *scope.kinds, *_rights(scope)]
@@ -224,7 +224,7 @@ def _name_of(scope: Scope) -> str:
 
 
 def _rights(scope: Scope) -> list[str]:
-    """Return what else decides which rows of closed labs the caller may change."""
+    """Return further facts that decide which rows of closed labs the caller may change."""
     if not scope.closed_labs:
         return []
     who = scope.call.who
@@ -234,7 +234,7 @@ def _rights(scope: Scope) -> list[str]:
 
 
 def _check_reached(place: Bookmark, name: str) -> None:
-    """Refuse a place from which a device cannot be told what it has to forget.
+    """Refuse a place from which the deletions are no longer known.
 
     Raises
     ------
@@ -266,9 +266,9 @@ def _load(scope: Scope, place: Bookmark, limit: int, forms: str) -> Page:
 
 
 def _follow(scope: Scope, place: Bookmark, limit: int, forms: str) -> Page:
-    """Return what changed since a place."""
+    """Return the changes since a place."""
     now = catalog.as_of()
-    # A write's entry may come up to a while after the moment it names
+    # A write's entry may arrive some time after its moment
     start = place.at if place.settled else _earlier(place.at)
     settled = _earlier(now)
     index = catalog.current()

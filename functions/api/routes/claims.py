@@ -1,7 +1,7 @@
 """Tasks at work: claim, heartbeat, log, complete, release; credentials of a lab's work queue.
 
-A claim has an attempt number; whoever comes with an old one is refused (409), so that a worker
-that was taken for dead cannot interfere with the one that took over.
+A claim has an attempt number. Requests with an old number are refused (409), so that a worker that
+was considered dead cannot interfere with its successor.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ routes = Blueprint(__name__)
 T = TypeVar("T")
 
 CREDENTIALS_SECONDS = 3600
-"""Life of a worker's credentials for its queue."""
+"""Lifetime of a worker's credentials for its queue."""
 
 
 UNFIT_SECONDS = 30
-"""After which a task that a worker's computer cannot run is announced again."""
+"""Seconds until a task that a worker's computer cannot run is announced again."""
 
 RECORD_BYTES = 2**20
 """Longest run record; stored compressed, it must fit an item (400 KB) with the log."""
 
 
 def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer what a task refuses in the API's words."""
+    """Turn the errors of tasks into the API's answers."""
 
     @wraps(view)
     def worded(**arguments: Any) -> Any:
@@ -78,7 +78,7 @@ def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _of_lab(task_id: str) -> tuple[Call, Task]:
-    """Return the request and the task it is about, which must be of the caller's lab."""
+    """Return the request and its task, which must be of the caller's lab."""
     call = Call(routes.current_request)
     task = read.get_task(task_id)
     permissions.check_lab(call.who, task.lab)
@@ -148,12 +148,12 @@ def claim(id: str) -> dict[str, Any]:
 
 
 def _facts(declared: TaskDeclaration | None, session: Session) -> dict[str, str]:
-    """Return what a task of a release is told of its session, as its further arguments."""
+    """Return facts of the session as further arguments of a release's task."""
     return plain(facts_of(session)) if declared is not None and declared.of_release else {}
 
 
 def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[TaskInput]:
-    """Return the datasets that a task reads, each with a presigned address."""
+    """Return the input datasets of a task, each with a presigned address."""
     declared = declaration(task.executable, task.arguments)
     if declared is None:
         return []
@@ -214,7 +214,7 @@ def complete(id: str) -> dict[str, Any]:
 
 
 def _check_upload(upload_id: str, status: Any, task: str) -> None:
-    """Refuse to end a run whose outputs are not in yet, or to call it Complete if refused."""
+    """Refuse to end a run with missing outputs, or to complete one with refused outputs."""
     upload = get_upload(upload_id)
     if upload.task != task:
         raise Invalid({"upload": ["That upload is not of this task."]})

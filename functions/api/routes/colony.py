@@ -1,4 +1,4 @@
-"""What a colony is worked with: each of these is one request, one transaction, one undo."""
+"""Actions on a colony: each is one request, one transaction, one undo."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ routes = Blueprint(__name__)
 T = TypeVar("T")
 
 PAGE = 60
-"""Animals whose zygosities one request works out."""
+"""Most animals whose zygosities one request computes."""
 
 SUBJECT = KINDS["subject"]
 
 
 def asked(call: Call, kind: type[T]) -> T:
-    """Return what a request asks for.
+    """Return the typed body of a request.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def asked(call: Call, kind: type[T]) -> T:
 
 
 def together(call: Call, steps: Callable[[Plan], list[PlannedRecord]]) -> dict[str, Any]:
-    """Plan and write; return the group of the audit and the records as they are shown."""
+    """Plan and write; return the audit group and the records as they are shown."""
     group, records = planned(call, lambda plan: (plan.group, steps(plan)))
     rows = [(record.resource, record.body) for record in records if record.body is not None]
     return {
@@ -83,7 +83,7 @@ def _known(call: Call, names: list[str]) -> list[str]:
     Raises
     ------
     Invalid
-        400 that names those that are not there.
+        400 that names the missing ones.
     """
     lab = call.query.get("lab")
     keys = {
@@ -167,7 +167,7 @@ def wean(name: str) -> dict[str, Any]:
 def _fill(
     plan: Plan, cage: WeanedCage, pups: list[str], lab: str | None, wanted: WeanRequest
 ) -> list[PlannedRecord]:
-    """Plan a cage, if it is not there, and the stays of those who come into it."""
+    """Plan a cage, if it does not exist, and the stays of its animals."""
     wheres = [Where("name", "exact", cage.name), Where("lab", "exact", lab)]
     cages = plan.select("cage", wheres)
     records = []
@@ -239,7 +239,8 @@ def cull() -> dict[str, Any]:
 def rename_subject(nickname: str) -> dict[str, Any]:
     """Give an animal another name; the old one goes on meaning it.
 
-    With sessions it keeps its nickname, which is in folders' names, and may get a name besides.
+    An animal with sessions keeps its nickname, which is in folder names; it may get an additional
+    name.
     """
     call = Call(routes.current_request)
     wanted = asked(call, RenameRequest)
@@ -273,12 +274,12 @@ def rename_subject(nickname: str) -> dict[str, Any]:
 
 
 def _new_name(call: Call, subject: Body, new: str) -> str:
-    """Return a name that an animal may get.
+    """Return a valid new name of an animal.
 
     Raises
     ------
     Invalid
-        400 if it is none, or if it is taken.
+        400 if it is invalid or taken.
     """
     spec = SUBJECT.fields["nickname"]
     try:

@@ -1,7 +1,7 @@
-"""Downloads: an address with a dataset's id in it answers with a redirect to presigned bytes.
+"""Downloads: an address with a dataset's id redirects to a presigned address.
 
-The ONE client takes the file's name from the address, asks without credentials first and with
-Basic ones (user name and token) when told to; nothing of them is forwarded to the storage.
+The ONE client takes the file's name from the address. It asks without credentials first, and after
+a 401 with Basic ones (user name and token); none are forwarded to the storage.
 """
 
 from __future__ import annotations
@@ -48,24 +48,24 @@ from shared.sessions.contents import find_dataset
 routes = Blueprint(__name__)
 
 LIFE = 3600
-"""Seconds that a presigned address is good for."""
+"""Seconds for which a presigned address is valid."""
 
 COUNTED = 100
-"""Downloads that one request counts."""
+"""Most downloads that one request counts."""
 
 IN_ADDRESS = "%/:?&=+,;@!$'()*[]~"
-"""What an address may have as it is; all else, a revision's ``#`` too, is quoted."""
+"""Characters that are not quoted in an address; all others are, also a revision's ``#``."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def _rest_of_path(request: Any) -> str:
-    """Return what a greedy route took; it may come encoded or decoded."""
+    """Return the path of a greedy route; it may come encoded or decoded."""
     return unquote((request.uri_params or {}).get("path", ""))
 
 
 def ask_for_account(request: Any) -> ApiError:
-    """Return the refusal of a file: 401 if no credentials came, for which API Gateway asks then.
+    """Return the refusal of a file: 401 without credentials; API Gateway then asks for them.
 
     See `functions.api.app.handler`.
     """
@@ -86,12 +86,12 @@ def readable(item: Dataset, session: Session | None, who: Caller, review: str = 
 
 
 def review_of(request: Any) -> str:
-    """Return a reviewer's token from an address, empty without."""
+    """Return the reviewer's token in an address; empty if there is none."""
     return (request.query_params or {}).get("review") or ""
 
 
 def presigned(key: str, name: str) -> str:
-    """Return an address of an object that is good for `LIFE` seconds."""
+    """Return an address of an object, valid for `LIFE` seconds."""
     return aws.client("s3").generate_presigned_url(
         "get_object",
         Params={
@@ -156,7 +156,7 @@ def index_of_dataset(id: str) -> dict[str, Any]:
 
 
 def _index(item: Dataset) -> ObjectIndex | None:
-    """Return the index of a dataset; None if there is none, or none yet: then it is made."""
+    """Return the index of a dataset, else None; a missing one is requested."""
     index = objects.read_object(index_key(item.uuid), ObjectIndex)
     if index is None and item.name.rpartition(".")[2] in INDEXED_EXTENSIONS:
         queues.notify("ingest", IndexDue(item.uuid))
@@ -169,7 +169,7 @@ def _elsewhere(item: Dataset, session: Session | None, call: Call) -> str:
     Raises
     ------
     ApiError
-        404 if no repository has the file, or only such as have no address.
+        404 if no repository with an address has the file.
     """
     addresses, silent = [], []
     for record in file_records(session.folder if session else "", item, repositories(), call):
@@ -254,7 +254,7 @@ def _count(dataset: str, projects: set[str], who: str) -> tuple[str, int]:
         return again()
     none = {"id": key, "user": who, "dataset": dataset, "count": 0, "first_download": now}
     first = one_more({**none, "projects": [], "json": None})
-    with suppress(Exists):  # somebody else was faster
+    with suppress(Exists):  # another request was faster
         documents.create("download", key, first, who=who, needs=[("user", who), *needs])
         return key, 1
     return again()

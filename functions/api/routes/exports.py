@@ -1,7 +1,7 @@
-"""``GET /export``: all records of a kind as they are stored, so that who leaves takes everything.
+"""``GET /export``: all records of a kind as stored, so that users who leave can take everything.
 
-Lists show names where a record has an id, and leave out what clients of the Alyx REST contract do
-not expect; here are the ids, and what can be sent to ``POST /import``. Passwords and tokens are
+Lists show names instead of ids, and leave out fields that clients of the Alyx REST contract do not
+expect. The export has the ids, in a form that ``POST /import`` accepts. Passwords and tokens are
 not part of any record.
 """
 
@@ -23,15 +23,15 @@ from shared.records.where import Where
 routes = Blueprint(__name__)
 
 MOST_ROWS = 1_000
-"""Rows of an answer."""
+"""Most rows of an answer."""
 
 MOST_BYTES = 3_000_000
-"""Size of an answer; one of Lambda's holds six million."""
+"""Most bytes of an answer; Lambda's answers hold six million."""
 
 
 @routes.route("/export", methods=["GET"])
 def give_away() -> dict[str, Any]:
-    """Return rows of ``resource`` behind the key ``after``, and the key to go on from."""
+    """Return rows of ``resource`` after the key ``after``, and the key to continue from."""
     call = Call(routes.current_request)
     resource = RESOURCES.get(call.query.get("resource", ""))
     if resource is None or not is_document(resource):
@@ -53,7 +53,7 @@ def give_away() -> dict[str, Any]:
 
 
 def _stored(resource: Resource, row: Row) -> Body:
-    """Return a record with its id, its choices as they are stored, its times as the lab's."""
+    """Return a record with its id, its stored choices, and its times on the lab's clock."""
     record: Body = {"id": row.get("id")}
     for name, spec in resource.fields.items():
         if spec.hidden:

@@ -1,4 +1,4 @@
-"""What forms need to know of every resource, as the notebook app has it from its own origin."""
+"""Descriptions of all resources for forms; the notebook app has the same from its own origin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ routes = Blueprint(__name__)
 @routes.route("/forms", methods=["GET"])
 def declared() -> Response:
     """Describe the resources' fields for forms and grids; 304 if the client has them."""
-    from functions.api import forms  # asked for once a session of a client
+    from functions.api import forms  # a client asks once per session
 
     request: Any = routes.current_request
     all_forms = forms.forms()

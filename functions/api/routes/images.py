@@ -1,4 +1,4 @@
-"""Images: where their bytes are."""
+"""Images: redirects to their bytes."""
 
 from __future__ import annotations
 

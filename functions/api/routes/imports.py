@@ -1,8 +1,8 @@
-"""``POST /import``: take over rows of another store with their identifiers, many at a time.
+"""``POST /import``: import rows of another store with their identifiers, many at a time.
 
-Each row goes through the declaration of its resource, as if it were posted alone. What is there
-already is compared with what the row says: the same is ``unchanged``, other content is refused
-with 409 and stays as it is. So a request may be repeated, and an import be killed and resumed.
+Each row goes through the declaration of its resource, as if it were posted alone. An existing
+record is compared with the row: equal content is ``unchanged``, other content is refused with 409
+and the record stays. So requests can be repeated, and an import can be killed and resumed.
 
 One file, because the three ways in (records, sessions, datasets) compare and answer alike.
 """
@@ -45,17 +45,17 @@ routes = Blueprint(__name__)
 T = TypeVar("T")
 
 PLACES = 50
-"""File records of one dataset."""
+"""Most file records of one dataset."""
 
 
 class Different(ApiError):
-    """409: what is there has other content, or another identifier.
+    """409: the existing record has other content, or another identifier.
 
     Parameters
     ----------
     detail : str
     existing : str, optional
-        Identifier of the record that is there, if it is another one.
+        Identifier of the existing record, if it differs.
     """
 
     def __init__(self, detail: str, existing: str | None = None) -> None:
@@ -64,14 +64,14 @@ class Different(ApiError):
 
 
 class CarriedRow(NamedTuple):
-    """A row that is in Fornix now.
+    """A row that has been imported.
 
     Attributes
     ----------
     outcome : str
         ``created`` or ``unchanged``.
     stored : Dataset, Session or dict
-        What is stored of it; the body of a document.
+        The stored record; for a document its body.
     """
 
     outcome: str
@@ -100,19 +100,19 @@ def take_over() -> dict[str, Any]:
         if answer["created"] == before:
             answer["refused"] += [_refusal(resource, row, e, places) for row, e in invalid]
             break
-        # A row may refer to one behind it: what is invalid is tried again while others get in.
+        # A row may refer to a later one: invalid rows are tried again while others succeed.
         catalog.start_request()
         waiting = [row for row, _ in invalid]
     return answer
 
 
 def _request(call: Call) -> tuple[Resource, list[Body]]:
-    """Return what a request asks for.
+    """Return the resource and the rows of a request.
 
     Raises
     ------
     Invalid
-        400 if it is no such request.
+        400 if the request is invalid.
     """
     try:
         wanted = read(call.body, ImportRequest)
@@ -127,7 +127,7 @@ def _request(call: Call) -> tuple[Resource, list[Body]]:
 def _take(
     resource: Resource, rows: list[Body], call: Call
 ) -> Iterator[tuple[Body, CarriedRow | ApiError]]:
-    """Yield each row with what became of it, or the error that refuses it."""
+    """Yield each row with its outcome, or with the error that refuses it."""
     if resource.kind == "dataset":
         yield from _datasets(resource, rows, call)
         return
@@ -137,12 +137,12 @@ def _take(
 
 
 def _outcome(action: Callable[[], T]) -> T | ApiError:
-    """Return what an action answers, or the error it ends in.
+    """Return the result of an action, or its error.
 
     Raises
     ------
     Exception
-        What may go well when the request is repeated.
+        Temporary errors, for which the request can be repeated.
     """
     try:
         return action()
@@ -169,7 +169,7 @@ def _refusal(resource: Resource, row: Body, error: ApiError, places: Mapping[int
 
 
 def _record(resource: Resource, row: Body, call: Call) -> CarriedRow:
-    """Take over a record that is a document."""
+    """Import a record that is a document."""
     key = _key_of(resource, row)
     existing = catalog.table(resource.kind).get(key) if key is not None else None
     if existing is not None:
@@ -181,15 +181,15 @@ def _record(resource: Resource, row: Body, call: Call) -> CarriedRow:
 
 
 def _check_same(resource: Resource, row: Body, there: Mapping[str, Any]) -> None:
-    """Check that a record of a laboratory has the id that a row of its name gives.
+    """Check that a laboratory's record has the id in the row of the same name.
 
-    Lists of words, people and laboratories are one thing if they have one name; animals, litters
-    and places are not.
+    Words, people and laboratories with the same name are the same record; animals, litters and
+    places are not.
 
     Raises
     ------
     Different
-        It is another one.
+        The ids differ.
     """
     if not resource.lab or resource.lab == resource.key or not read_values.is_uuid(row.get("id")):
         return
@@ -199,7 +199,7 @@ def _check_same(resource: Resource, row: Body, there: Mapping[str, Any]) -> None
 
 
 def _key_of(resource: Resource, row: Body) -> str | None:
-    """Return the key that the record of a row has if it is there: its name is its lab's own."""
+    """Return the key of a row's record, if it exists; names are unique within a lab."""
     key = row.get(resource.key)
     if key is None or not resource.within:
         return None if key is None else str(key)
@@ -207,7 +207,7 @@ def _key_of(resource: Resource, row: Body) -> str | None:
 
 
 def _session(resource: Resource, row: Body, call: Call) -> CarriedRow:
-    """Take over a session; whose users are not known has none."""
+    """Import a session; unknown users are left out."""
     eid = check_uuid4(row.get("id"))
     existing = catalog.table("session").get(eid)
     if existing is not None:
@@ -230,7 +230,7 @@ def _session(resource: Resource, row: Body, call: Call) -> CarriedRow:
 
 
 class _Incoming(msgspec.Struct):
-    """A dataset of a request, with the row it was made of and what that row says."""
+    """A dataset of a request, with its row and the fields of the row."""
 
     row: Body
     given: Body
@@ -240,7 +240,7 @@ class _Incoming(msgspec.Struct):
 def _datasets(
     resource: Resource, rows: list[Body], call: Call
 ) -> Iterator[tuple[Body, CarriedRow | ApiError]]:
-    """Take over datasets, those of a session in one transaction."""
+    """Import datasets, those of a session in one transaction."""
     by_owner: dict[str, list[_Incoming]] = defaultdict(list)
     for row in rows:
         try:
@@ -317,7 +317,7 @@ def _records(row: Body, call: Call) -> list[FileRecord]:
     Raises
     ------
     Invalid
-        400 if they are not records of repositories there are.
+        400 if they are invalid, or if a repository does not exist.
     """
     records = row.get("file_records") or []
     resource = RESOURCES["files"]
@@ -360,19 +360,19 @@ def _format_of(name: str) -> str | None:
 
 
 def _owners(items: Iterable[Dataset]) -> dict[str, str]:
-    """Return the owner of each dataset whose id is registered, by id."""
+    """Return the owners of the registered datasets, by id."""
     wanted = {(keys.external(item.uuid), "A") for item in items if item.has_external_id}
     pointers = Pointer.batch_get(sorted(wanted), consistent_read=True) if wanted else ()
     return {keys.external_of(pointer.pk): pointer.to for pointer in pointers}
 
 
 def _is_new(incoming: _Incoming, there: dict[str, Dataset], owners: Mapping[str, str]) -> bool:
-    """Compare a dataset with the one at its place; where there is none it takes the place.
+    """Compare a dataset with the one at its place; return whether the place is free.
 
     Raises
     ------
     Different
-        Another one is there, or it is there with other content, or elsewhere.
+        Another dataset is at the place, or the dataset has other content or another place.
     """
     item = incoming.item
     old = there.get(item.path)
@@ -395,13 +395,13 @@ def _is_new(incoming: _Incoming, there: dict[str, Dataset], owners: Mapping[str,
 
 
 def _stored(item: Dataset, name: str) -> Any:
-    """Return what a dataset has for a field of its resource; nothing is nothing."""
+    """Return a dataset's value for a field of its resource; empty values are None."""
     value = getattr(item, {"default_dataset": "default"}.get(name, name))
     return sorted(value) if name == "tags" and value else value or None
 
 
 def _places(item: Dataset) -> list[list[Any]]:
-    """Return where else a dataset's bytes are; that Fornix has got them since is no difference."""
+    """Return a dataset's other repositories; the own store is not compared."""
     return sorted([r.repository, bool(r.exists)] for r in item.records if r.repository != OWN)
 
 
@@ -415,12 +415,12 @@ def _register(owner: str, new: list[_Incoming], call: Call) -> None:
 
 
 def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call) -> None:
-    """Check that what a row says is what is there.
+    """Check that a row agrees with the existing record.
 
     Raises
     ------
     Different
-        It is not; names the fields.
+        It does not; the message names the fields.
     """
     sent = read_values.read_body(resource, row, call, partial=True)
     zone = zones.zone_of(zones.lab_of(resource, there))
@@ -435,7 +435,7 @@ def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call
 
 
 def _plain(resource: Resource, name: str, value: Any, zone: str | None) -> Any:
-    """Return a value so that equal ones compare equal: nothing is nothing, times are naive."""
+    """Return a comparable value: empty values are None, times are naive."""
     if value in (None, "", [], {}, ()):
         return None
     if resource.fields[name].type == "datetime":

@@ -1,4 +1,4 @@
-"""The pages that a lab keeps to itself, for its members: the site's page "My lab" shows them."""
+"""A lab's private pages for its members, shown on the site's page "My lab"."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TYPES = {
     "png": "image/png",
     "pqt": "application/octet-stream",
 }
-"""Content types by suffix; the last two are bytes, which have to be asked for (``Accept``)."""
+"""Content types by suffix; the last two are bytes, which need the header ``Accept``."""
 
 MOST_BYTES = 4_400_000
-"""What an answer can hold: Lambda's 6 MB, less what base64 adds."""
+"""Most bytes of an answer: Lambda's 6 MB, less the overhead of base64."""
 
 LONGEST_KEY = 1024
-"""Bytes of a key in S3."""
+"""Most bytes of a key in S3."""
 
 
 @routes.route("/lab-pages/{lab}/{path+}", methods=["GET"])
@@ -39,7 +39,7 @@ def page(lab: str) -> Response:
     lab, path = unquote(lab), unquote((request.uri_params or {}).get("path", ""))
     permissions.require(policy.may_see_pages(identify.caller(request), lab))
     kind = TYPES.get(path.rpartition(".")[2])
-    if kind is None or path.startswith("_"):  # the builders' state is nobody's business
+    if kind is None or path.startswith("_"):  # the builders' state is private
         raise not_found("page")
     key = addresses.lab_pages(lab) + path
     if {"", ".", ".."} & set(path.split("/")) or len(key.encode("utf-8", "replace")) > LONGEST_KEY:

@@ -1,4 +1,4 @@
-"""Predicted training time of a mouse, as the nightly analysis left it; for members of the labs."""
+"""Predicted training time of a mouse, from the nightly analysis; for members of the labs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/register-file`` and ``/check-protected``: how files become datasets (Alyx REST contract).
+"""``/register-file`` and ``/check-protected``: registration of files (Alyx REST contract).
 
 A call registers all its files or none, may be repeated, and never overwrites a protected dataset.
 """
@@ -51,13 +51,13 @@ PROTECTED = "One or more datasets is protected"
 
 
 def _group(path: str) -> str:
-    """Return a path without its revision: all revisions of a file have the same."""
+    """Return a path without its revision, which is the same for all revisions of a file."""
     collection, _, name = split_path(path)
     return dataset_path(collection, None, name)
 
 
 def _age(item: Dataset) -> tuple[bool, str, str]:
-    """Return what revisions sort by from the original to the newest."""
+    """Return the sort key of revisions, from the original to the newest."""
     return bool(item.revision), item.created or "", item.revision or ""
 
 
@@ -133,10 +133,10 @@ def register_file() -> Response:
 def _new_revisions(
     new: Sequence[Dataset], present: Sequence[Dataset], target: FileOwner
 ) -> list[Dataset]:
-    """Return the datasets with those as new revisions that are other content than is there.
+    """Return the datasets; those that differ from the existing content become new revisions.
 
-    What has bytes is never overwritten. A revision of the day is made for what differs, unless
-    one of the revisions is this content; where the client has the file stays where it says.
+    Datasets with bytes are never overwritten. Different content becomes a revision of the day,
+    unless one of the revisions has this content. The client's own path of the file stays the same.
     """
     by_path = {item.path: item for item in present}
     revision = next_revision(
@@ -156,7 +156,7 @@ def _new_revisions(
 
 
 def _moved(item: Dataset, path: str, target: FileOwner) -> Dataset:
-    """Return a dataset under another path; its file is where the client has said."""
+    """Return a dataset under another path; its file stays at the client's path."""
     below = (target.folder or target.session_folder.partition("/Subjects/")[2]).strip("/")
     records = [
         FileRecord(record.repository, record.exists, record.path or f"{below}/{item.path}")

@@ -1,7 +1,6 @@
 """Releases: created from a tag, published, withdrawn; their manifests and descriptions.
 
-What takes longer than an answer may is done in parts: 202 says how far it is, and the same request
-once more goes on.
+Long work is done in parts: 202 tells the progress, and repeating the request continues it.
 """
 
 from __future__ import annotations
@@ -45,11 +44,11 @@ DESCRIPTIONS = {
     "ro-crate-metadata.json": linked.ro_crate,
     "croissant.json": linked.croissant,
 }
-"""What describes a release, by file name; it follows from manifest and record."""
+"""Descriptions of a release by file name, made from manifest and record."""
 
 
 class NewRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A release to be made of a tag's datasets; ``name`` is the tag's by default."""
+    """A new release of a tag's datasets; ``name`` is the tag's by default."""
 
     tag: str
     name: str = ""
@@ -58,9 +57,9 @@ class NewRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From when on the public sees a version: at once, or as a day (ISO) begins.
+    """The publication of a version: at once, or at the beginning of a day (ISO).
 
-    ``nwb`` has workers write its sessions as NWB, too.
+    With ``nwb`` workers also write its sessions as NWB.
     """
 
     embargo_until: str | None = None
@@ -68,14 +67,14 @@ class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Withdrawal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What of a version is withdrawn (all, or some datasets by id), and why."""
+    """The withdrawal of a version or of some datasets by id, with the reason."""
 
     reason: str
     datasets: tuple[str, ...] | None = None
 
 
 class Invitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For how many days reviewers see a version, and for whom the address is."""
+    """The days for which reviewers see a version, and a note about the address."""
 
     days: int = 30
     note: str = ""
@@ -99,7 +98,7 @@ def list_releases() -> dict[str, Any]:
 def create_release() -> Response:
     """Fix the content of a tag as a new version of a release; the same once more is none.
 
-    202 with ``done`` and ``of`` sessions: there are more; ask again.
+    202 with ``done`` and ``of`` sessions: there are more; repeat the request.
     """
     call = Call(routes.current_request)
     wanted = _body(call, NewRelease)
@@ -200,7 +199,7 @@ def publish_release(name: str, version: str) -> Response:
 def withdraw_release(name: str, version: str) -> Response:
     """Withdraw a version or some of its datasets; tombstones tell of them.
 
-    202 with ``left``: so many files are shown still, ask again.
+    202 with ``left``: the number of files still shown; repeat the request.
     """
     call = Call(routes.current_request)
     record = _managed(name, version, call)
@@ -295,7 +294,7 @@ def _unfinished(how_far: GatheredSoFar) -> Response:
 
 
 def where_of(record: ReleaseRecord, api: str) -> ReleaseAddresses:
-    """Return where a version is to be found."""
+    """Return the addresses of a version."""
     site = env.site_url()
     page = f"{site}/{addresses.release_page(record.name, record.version)}" if site else ""
     return ReleaseAddresses(api=api, page=page, doi=record.doi)
@@ -342,7 +341,7 @@ def _managed(name: str, version: str, call: Call) -> ReleaseRecord:
 
 
 def _may_see(record: ReleaseRecord, call: Call) -> bool:
-    """Return whether a caller may know of a version: as its account may, or as anybody may."""
+    """Return whether a caller may see a version: by account, or because it is public."""
     if any(policy.may_see_files(call.who, lab) for lab in record.labs):
         return True
     if is_public(record.visibility, moment.now()):

@@ -1,4 +1,4 @@
-"""Reports of a colony: the week, the year's return, restrictions, what is to be done."""
+"""Reports of a colony: the week, the annual return, restrictions, tasks due."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ routes = Blueprint(__name__)
 
 
 def _asked(call: Call, name: str) -> reports.Asked:
-    """Return what a request asks for.
+    """Return the lab and the days of a request.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How a dataset was made: the record of the run, from which it can be made again."""
+"""Provenance of a dataset: the record of the run, from which it can be made again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ routes = Blueprint(__name__)
 def run_record(id: str) -> dict[str, Any]:
     """Return how a dataset was made: inputs and outputs with hashes, code, environment, times.
 
-    Who may read the dataset may read this; the computer's name is for its lab.
+    Callers who may read the dataset may read this; only its lab sees the computer's name.
     """
     request: Any = routes.current_request
     try:

@@ -1,4 +1,4 @@
-"""Sessions of the site's pages: sign in and out by a cookie on the site's own address."""
+"""Sessions of the site's pages: signing in and out by a cookie on the site's own address."""
 
 from __future__ import annotations
 

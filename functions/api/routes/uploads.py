@@ -1,7 +1,7 @@
 """Uploads: a client announces files, gets addresses, sends the bytes to S3, and says it is done.
 
-``POST /uploads`` may be repeated at any time with the same files: it answers what is still wanted,
-which is how a killed client goes on.
+``POST /uploads`` may be repeated at any time with the same files: it answers which are still
+wanted, so a killed client can continue.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ from shared.work import lease, read
 routes = Blueprint(__name__)
 
 LISTED = 50
-"""Uploads of a list, unless the client asks for another number (at most 250)."""
+"""Uploads of a list by default (at most 250)."""
 
 
 def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer what an upload refuses in the API's words."""
+    """Turn the errors of uploads into the API's answers."""
 
     @wraps(view)
     def worded(**arguments: Any) -> Any:
@@ -67,7 +67,7 @@ def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _of_lab(upload_id: str) -> tuple[Call, Upload]:
-    """Return the request and the upload it is about, which must be of the caller's lab."""
+    """Return the request and its upload, which must be of the caller's lab."""
     call = Call(routes.current_request)
     upload = get_upload(upload_id)
     permissions.check_lab(call.who, upload.lab)
@@ -75,7 +75,7 @@ def _of_lab(upload_id: str) -> tuple[Call, Upload]:
 
 
 def _described(upload: Upload) -> dict[str, Any]:
-    """Return what a client is told of an upload."""
+    """Return the description of an upload for clients."""
     description = describe(upload, _registered(upload))
     if description.session and (site := env.site_url()):
         page = addresses.member_page(description.lab, addresses.session_page(description.session))
@@ -84,7 +84,7 @@ def _described(upload: Upload) -> dict[str, Any]:
 
 
 def _registered(upload: Upload) -> dict[str, str | None]:
-    """Return the SHA-256 of what the session of an unfinished upload has, by path."""
+    """Return the SHA-256 of the datasets in an unfinished upload's session, by path."""
     if upload.state in FINAL:
         return {}
     eid = upload.session
@@ -112,7 +112,7 @@ def create() -> Response:
 
 
 def _check_run(run: TaskRun, target: Target) -> None:
-    """Refuse outputs of a run for another session than its task's, and of a run that is over."""
+    """Refuse outputs for a session other than the task's, and outputs of an ended run."""
     task = read.get_task(run.id)
     if target.id is None or task.session != target.id:
         raise Invalid({"task": ["That task is of another session."]})

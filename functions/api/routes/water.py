@@ -1,4 +1,4 @@
-"""Water: what a subject needs, day by day, and which subjects are restricted."""
+"""Water: the needs of a subject by day, and the restricted subjects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shared.science.water.control import WaterControl
 
 LONGEST = timedelta(days=3660)
-"""Longest range of days of one answer."""
+"""Most days of one answer."""
 
 routes = Blueprint(__name__)
 
@@ -41,7 +41,7 @@ def _day(call: Call, name: str) -> date | None:
 
 
 def _range(call: Call, control: WaterControl, today: date) -> tuple[date | None, date]:
-    """Return the days to show: those asked for, else since the first record, at most ten years."""
+    """Return the days to show: as requested, else since the first record, at most ten years."""
     start, end = _day(call, "start_date"), _day(call, "end_date") or today
     if start and end - start > LONGEST:
         raise Invalid({"start_date": ["Ask for at most ten years."]})
@@ -55,7 +55,7 @@ def _range(call: Call, control: WaterControl, today: date) -> tuple[date | None,
 def requirement(nickname: str) -> dict[str, Any]:
     """Return weights and water of a subject for every day of a range.
 
-    With ``explain``, say too how each number of that day came about.
+    With ``explain``, also explain each number of that day.
     """
     from shared.science.water.explanation import explain
 
@@ -84,7 +84,7 @@ def _subject(call: Call, nickname: str) -> Body:
     Raises
     ------
     ApiError
-        404, 409 if several animals are called so.
+        404, or 409 if several animals have the name.
     """
     key = meanings.key_in_address(call, KINDS["subject"], unquote(nickname))
     named = [Where("nickname", "exact", key)]
@@ -96,14 +96,14 @@ def _subject(call: Call, nickname: str) -> Body:
 
 
 def _moment(call: Call, lab: str | None, name: str = "date") -> datetime:
-    """Return the moment that is asked about: now, or the noon of another day."""
+    """Return the requested moment: now, or the noon of another day."""
     now, day = water.now_in(lab), _day(call, name)
     return now if day is None or day == now.date() else datetime.combine(day, time(12))
 
 
 @routes.route("/water-explanation/{nickname}", methods=["GET"])
 def explanation(nickname: str) -> dict[str, Any]:
-    """Say how each number of a subject's water came about on a day."""
+    """Explain each number of a subject's water on a day."""
     from shared.science.water.explanation import explain
 
     call = Call(routes.current_request)

@@ -1,4 +1,4 @@
-"""What webhooks were told: the log of their deliveries, trying one, sending one once more."""
+"""Deliveries of webhooks: their log, a test delivery, and repeated delivery."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ routes = Blueprint(__name__)
 
 USUAL = 50
 MOST = 200
-"""Deliveries of an answer."""
+"""Default and most deliveries of an answer."""
 
 
 def _hook(call: Call, id: str) -> Body:

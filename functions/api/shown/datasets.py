@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def relative_path(folder: str, item: Dataset, record: FileRecord) -> str:
-    """Return where a file is below its repository's folder: ``subject/date/NNN/…``."""
+    """Return the path of a file below its repository's folder: ``subject/date/NNN/…``."""
     if record.path:
         return record.path
     below = folder.partition("/Subjects/")[2] or folder
@@ -34,14 +34,14 @@ def data_url(
 ) -> str | None:
     """Return the address of a file on a repository; None if it has no web server.
 
-    The ``#`` of a revision is written as it is: clients read the path from it, and quote it.
+    The ``#`` of a revision is not quoted: clients read the path from the address, and quote it.
 
     Parameters
     ----------
     repository, path, identity
         The repository, the path below its folder, the id of the dataset.
     call
-        The request, below whose address the own store is.
+        The request; its address leads to the own store.
     below
         Folder between the address and the path.
     """
@@ -50,15 +50,15 @@ def data_url(
         return None
     if base.startswith("/"):
         base = call.url(base)
-    # A plain folder behind a web server has its files under their own names.
+    # A plain folder behind a web server has the files under their own names.
     plain = ((repository or {}).get("json") or {}).get("plain_names")
     return f"{base.rstrip('/')}/{below}{path if plain else with_uuid(path, identity)}"
 
 
 def record_id(item: Dataset, record: FileRecord) -> str:
-    """Return the id of a file record; it begins as the session's, which leads to the dataset.
+    """Return the id of a file record; it begins like the session's, so it leads to the dataset.
 
-    That of an aggregate's begins as the dataset's own.
+    For an aggregate it begins like the dataset's.
     """
     prefix = (item.session or item.id).replace("-", "")[:12]
     return record.id or uuid4_from(prefix, item.uuid, record.repository)
@@ -67,7 +67,7 @@ def record_id(item: Dataset, record: FileRecord) -> str:
 def file_records(folder: str, item: Dataset, known: Repositories, call: Call) -> list[Body]:
     """Return the file records of a dataset as clients are shown them.
 
-    The own store has the files of all labs: those of one are below ``lab/Subjects/``.
+    The own store has the files of all labs, each lab's below ``lab/Subjects/``.
     """
     views = []
     for record in item.records:
@@ -106,7 +106,7 @@ def session_dataset(session: Session, item: Dataset, known: Repositories, call: 
         "id": item.uuid,
         "name": item.name,
         "dataset_type": item.dataset_type,
-        # Never null: the client reads the path from it, even of a file that has no address.
+        # Never null: the client reads the path from it, even for a file without an address.
         "data_url": address
         or f"{call.url('/data')}/{with_uuid(f'{session.folder}/{item.path}', item.uuid)}",
         "url": call.url(f"/datasets/{item.uuid}"),
@@ -171,7 +171,7 @@ def _content(owner: str) -> Body:
 
 
 class _Brief:
-    """What `dataset_body` needs of a session, from its row in the index."""
+    """The fields of a session for `dataset_body`, from its row in the index."""
 
     def __init__(self, row: Row) -> None:
         self.id, self.lab, self.number = row["id"], row["lab"], row["number"]
@@ -182,6 +182,6 @@ class _Brief:
 
 
 def brief(eid: str | None) -> Any:
-    """Return what is needed of a dataset's session; None for an aggregate."""
+    """Return the needed fields of a dataset's session; None for an aggregate."""
     session = catalog.table("session").get(eid) if eid else None
     return _Brief(session) if session else None

@@ -1,4 +1,4 @@
-"""Insertions as other records know them: by the collection of their datasets."""
+"""Insertions of datasets, by their collection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def probe_of(collection: str) -> str:
-    """Return the probe that a collection belongs to: its second part."""
+    """Return the probe of a collection: its second part."""
     parts = collection.split("/")
     return parts[1] if len(parts) > 1 else ""
 

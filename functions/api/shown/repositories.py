@@ -1,4 +1,4 @@
-"""Which repositories have a file for everybody."""
+"""Repositories that are open to everybody."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def repositories() -> Repositories:
 
 
 def personal_repositories() -> set[str]:
-    """Return the repositories that are personal: their files are not there for everybody."""
+    """Return the personal repositories, whose files are not available to everybody."""
     personal = Where("globus_is_personal", "exact", True)
     return catalog.table("data-repository").select([personal]).values("name")
 
 
 def on_server() -> Where:
-    """Return the condition on datasets that a repository for everybody has the file."""
+    """Return the condition on datasets with a file on a repository open to everybody."""
     personal = personal_repositories()
 
-    def has_it(name: str | None) -> bool:  # None stands for a list without names
+    def has_it(name: str | None) -> bool:  # None stands for an empty list
         return name is not None and copies.for_everybody([name], personal)
 
     return Where("repositories", "test", has_it)
