@@ -1,4 +1,4 @@
-"""Findings of cdk-nag that are accepted, each with its reason."""
+"""Accepted findings of cdk-nag, each with its reason."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
     reasons |= {f"{data}/{prefix}*": PREFIX for prefix in prefixes}
     if name == "analysis":
         reasons[f"{site}/*"] = "The site bucket is this function's output as a whole."
-    # Validations.acknowledge takes no identifier with '::' in it, the metadata behind it does.
+    # Validations.acknowledge accepts no identifier with '::', but its metadata do.
     stack.functions.roles[name].node.add_metadata(
         Validations.ACKNOWLEDGED_RULES_METADATA_KEY,
         {f"AwsSolutions-IAM5[Resource::{what}]": why for what, why in reasons.items()},
@@ -160,14 +160,14 @@ def _resource(construct: Construct) -> CfnElement:
 
 
 def _accept(construct: Construct, reasons: dict[str, str]) -> None:
-    """Accept findings on a construct and what is in it."""
+    """Accept findings on a construct and its children."""
     Validations.of(construct).acknowledge(
         *(Acknowledgment(id=rule, reason=why) for rule, why in reasons.items())
     )
 
 
 def acknowledge_batch(batch: BatchWorkers) -> None:
-    """Attach the reasons to what AWS Batch needs."""
+    """Attach the reasons to the constructs of AWS Batch."""
     _accept(
         batch,
         {

@@ -21,13 +21,13 @@ def build(context: dict[str, Any] | None = None, outdir: str | Path | None = Non
     Parameters
     ----------
     context
-        Added to the context of ``cdk.json``, and stronger.
+        Added to the context of ``cdk.json``, which it overrides.
     outdir
-        Where ``synth`` writes; if not given, where the CDK's tool wants it, or ``cdk.out``.
+        Output folder of ``synth``; by default the folder of the CDK's tool, or ``cdk.out``.
     """
     defaults = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = App(
-        # The command line's -c arguments reach App by the environment and win over these.
+        # The command line's -c arguments reach App by the environment and override these.
         context=defaults | (context or {}),
         outdir=str(outdir or os.environ.get("CDK_OUTDIR") or ROOT / "cdk.out"),
         analytics_reporting=False,
@@ -40,7 +40,7 @@ def build(context: dict[str, Any] | None = None, outdir: str | Path | None = Non
         synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=not settings.local),
     )
     if not settings.local:
-        # A finding that is not acknowledged with its reason makes the synthesis fail.
+        # A finding without an accepted reason makes the synthesis fail.
         Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
         acknowledge(stack)
     return app

@@ -1,8 +1,8 @@
 """Copies of table and bucket in a second region, beside the journal: AWS Backup, as a setting.
 
-The journal brings back every record, but lies in the same account and region as the table. Who
-wants to survive the loss of those gives ``backup_vault``, the ARN of a vault in another region
-(or account): then both are backed up every night, kept for `KEPT` and copied there.
+The journal can restore every record, but it is in the same account and region as the table. The
+setting ``backup_vault``, the ARN of a vault in another region (or account), protects against the
+loss of these: both are backed up every night, kept for `KEPT` and copied there.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from infra.settings import Deployment
 from infra.storage import Storage
 
 KEPT = Duration.days(35)
-"""How long a night's backup is kept, here and there."""
+"""Retention of a nightly backup in both vaults."""
 
 MANAGED = (
     "service-role/AWSBackupServiceRolePolicyForBackup",
     "AWSBackupServiceRolePolicyForS3Backup",
 )
-"""What AWS Backup needs; AWS keeps these policies in step with the service."""
+"""Managed policies of AWS Backup; AWS updates them with the service."""
 
 
 class Backup(Construct):

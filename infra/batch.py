@@ -1,7 +1,7 @@
 """Workers for labs without machines: the same ``fornix worker`` as a job of AWS Batch on Fargate.
 
-A lab's queue with messages raises an alarm; the alarm's event submits one job for that lab, which
-works until nothing has come for five minutes. An empty queue costs nothing.
+Messages in a lab's queue raise an alarm. The alarm's event submits one job for that lab, which
+works until no message has come for five minutes. An empty queue costs nothing.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from infra.settings import ROOT, Deployment
 DOCKERFILE = "lab/worker/recipes/Dockerfile"
 
 IDLE_SECONDS = 300
-"""A job ends when no message came for so long."""
+"""A job ends after this time without a message."""
 
 VCPUS, MEMORY_GB, DISK_GB = 2, 8, 100
-"""Of one job: two tasks of behaviour, or one of ephys; Fargate has 200 GB of disk at most."""
+"""Size of one job: two tasks of behaviour, or one of ephys; Fargate has at most 200 GB of disk."""
 
 LONGEST_HOURS = 24
-"""A job that hangs is ended."""
+"""A job that hangs is ended after this time."""
 
 
 class BatchWorkers(Construct):
@@ -83,13 +83,13 @@ class BatchWorkers(Construct):
             self._submit(lab, self._job(lab, api), queues)
 
     def _network(self) -> ec2.Vpc:
-        """Return a network with the way out only: workers call, nobody calls them."""
+        """Return a network with outgoing connections only: nobody calls the workers."""
         network = ec2.Vpc(
             self,
             "Network",
             max_azs=2,
             nat_gateways=0,
-            restrict_default_security_group=False,  # a custom resource would; nothing uses it
+            restrict_default_security_group=False,  # needs a custom resource; the group is unused
             subnet_configuration=[
                 ec2.SubnetConfiguration(
                     name="public", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=24
@@ -106,7 +106,7 @@ class BatchWorkers(Construct):
         return network
 
     def _job(self, lab: str, api: str) -> batch.EcsJobDefinition:
-        """Return the job of a lab; its account is a secret that an administrator fills."""
+        """Return the job of a lab; its account is a secret that an administrator fills in."""
         token = secrets.Secret(
             self,
             f"Token-{lab}",
@@ -132,7 +132,7 @@ class BatchWorkers(Construct):
                 environment={"FORNIX_API_URL": api.rstrip("/")},
                 secrets={"FORNIX_TOKEN": batch.Secret.from_secrets_manager(token)},
                 logging=ecs.LogDriver.aws_logs(stream_prefix=lab, log_group=self.log),
-                job_role=iam.Role(  # the API lends what is needed: it may do nothing itself
+                job_role=iam.Role(  # no rights of its own: the API lends credentials
                     self,
                     f"Role-{lab}",
                     assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),

@@ -45,13 +45,13 @@ ZIP_REQUIREMENTS = (
 """Run-time requirements of the zip functions; versions come from ``requirements.lock``."""
 
 WITHOUT_DEPENDENCIES = ("chalice",)
-"""Chalice at run time is two files; what else its package asks for serves its command line."""
+"""Chalice needs two files at run time; the rest of its package is for its command line."""
 
 PYTHON_VERSION = RUNTIME.removeprefix("python")
 
 
 def code(settings: Deployment, local_parameters: dict[str, CfnParameter]) -> lambda_.Code:
-    """Return the code of a zip function.
+    """Return the code of the zip functions.
 
     In the embedded cloud the archive's key is a parameter, so that the template does not change
     with the code.
@@ -66,7 +66,7 @@ def code(settings: Deployment, local_parameters: dict[str, CfnParameter]) -> lam
         asset_hash=code_hash(settings.bundle, ZIP_REQUIREMENTS, WITHOUT_DEPENDENCIES),
         asset_hash_type=AssetHashType.CUSTOM,
         bundling=BundlingOptions(
-            image=DockerImage.from_registry("none"),  # never reached: bundling is local
+            image=DockerImage.from_registry("none"),  # never used: bundling is local
             local=_LocalBundling(settings.bundle),
         ),
     )
@@ -99,7 +99,7 @@ class _LocalBundling:
         self.wheels = wheels
 
     def try_bundle(self, output_dir: str, *_: Any, **__: Any) -> bool:
-        """Fill the asset's folder; always answers that this was done."""
+        """Fill the asset's folder; always return True."""
         out = Path(output_dir)
         for folder in FOLDERS:
             shutil.copytree(
@@ -143,14 +143,14 @@ def _locked_versions() -> dict[str, str]:
 
 
 def _prune(target: Path) -> None:
-    """Remove what Lambda never reads: other services' models, tests, headers."""
+    """Remove files that Lambda never reads: other services' models, tests, headers."""
     services = {"s3", "sqs", "sts", "dynamodb"}
     for model in (target / "botocore" / "data").iterdir():
         if model.is_dir() and model.name not in services:
             shutil.rmtree(model)
     for folder in ("bin", "chalice/cli", "chalice/deploy", "pyarrow/include", "pyarrow/tests"):
         shutil.rmtree(target / folder, ignore_errors=True)
-    # Arrow's servers and its own S3 client, which are imported only if they are there.
+    # Arrow's servers and its own S3 client, which are imported only if they exist.
     for part in ("flight", "s3"):
         for library in target.glob(f"pyarrow/*{part}*.so*"):
             library.unlink()

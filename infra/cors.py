@@ -1,4 +1,4 @@
-"""What a browser on the site's pages may ask of the API (cross-origin resource sharing)."""
+"""Cross-origin resource sharing: requests that the site's pages may send to the API."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The functions: their code, limits, log groups and event sources.
 
-What each may do is in `infra.permissions`.
+Their permissions are in `infra.permissions`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HANDLERS = {
 }
 
 TIMEOUTS = {
-    "api": Duration.seconds(29),  # API Gateway waits no longer
+    "api": Duration.seconds(29),  # the longest that API Gateway waits
     "ingest": Duration.minutes(5),
     "dispatch": Duration.minutes(1),
     "analysis": Duration.minutes(15),  # the most that Lambda allows
@@ -41,14 +41,14 @@ MEMORY_MB = {
     **{"api": 1769, "ingest": 2048, "dispatch": 1024},
     **{"analysis": 3008, "journal": 1024, "notices": 1024},
 }
-"""1769 MB is one whole core, which is what a cold start waits for."""
+"""1769 MB gives one whole core, which limits the time of a cold start."""
 
 LOCAL_CONCURRENCY = {"ingest": 4, "dispatch": 2, "analysis": 2, "notices": 2}
-"""Invocations that a queue sets off at a time in the embedded cloud; SQS takes no fewer than 2."""
+"""Concurrent invocations by a queue in the embedded cloud; SQS requires at least 2."""
 
 
 def _sign_in(settings: Deployment) -> dict[str, str]:
-    """Return what the API is told about signing in; nothing of what is not set."""
+    """Return the API's variables for sign-in; unset ones are left out."""
     variables = {
         "FORNIX_OIDC_ISSUER": settings.oidc_issuer,
         "FORNIX_OIDC_AUDIENCE": settings.oidc_audience,
@@ -59,14 +59,14 @@ def _sign_in(settings: Deployment) -> dict[str, str]:
 
 
 def _of_notices(settings: Deployment) -> dict[str, str]:
-    """Return what the notices are told of e-mails; nothing where none are sent."""
+    """Return the notices' variables for e-mails; empty if none are sent."""
     if not settings.mail_from:
         return {}
     return {"FORNIX_MAIL_FROM": settings.mail_from, "FORNIX_MAIL_SET": f"{settings.name}-notices"}
 
 
 def _about_data(settings: Deployment) -> dict[str, str]:
-    """Return what the analyses are told to say of the site's data; nothing of what is not set."""
+    """Return the analyses' variables about the site's data; unset ones are left out."""
     variables = {
         "FORNIX_LICENCE": settings.licence,
         "FORNIX_LICENCE_URL": settings.licence_url,
@@ -124,7 +124,7 @@ class Functions(Construct):
             resource = self.api.node.default_child
             assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101
             resource.reserved_concurrent_executions = settings.api_concurrency
-        # SnapStart works for published versions only; the embedded cloud has neither.
+        # SnapStart needs published versions; the embedded cloud has neither.
         self.api_entry: lambda_.IFunction = (
             self.api
             if settings.local
@@ -154,7 +154,7 @@ class Functions(Construct):
         self.worker_roles = self.permissions.grant()
 
     def _common(self, name: str, environment: dict[str, str]) -> dict[str, object]:
-        """Return what all functions have: role, log group, limits, tracing, dead letters."""
+        """Return all functions' arguments: role, log group, limits, tracing, dead letters."""
         function = f"{self.settings.name}-{name}"
         group = logs.LogGroup(
             self,
@@ -174,7 +174,7 @@ class Functions(Construct):
             "tracing": lambda_.Tracing.ACTIVE,
             "environment": environment | {"POWERTOOLS_SERVICE_NAME": name},
         }
-        if name in self.queues.stages:  # schedules invoke these without waiting for an answer
+        if name in self.queues.stages:  # schedules invoke these asynchronously
             common["dead_letter_queue"] = self.queues.stages[name].dead
             common["max_event_age"] = Duration.hours(1)
             common["retry_attempts"] = 2
@@ -183,7 +183,7 @@ class Functions(Construct):
     def _zip_function(
         self, name: str, handler: str, environment: dict[str, str]
     ) -> lambda_.Function:
-        """Return a function whose code is the folders ``functions/`` and ``shared/``."""
+        """Return a function with the code of the folders ``functions/`` and ``shared/``."""
         return lambda_.Function(
             self,
             name.title(),
@@ -201,7 +201,7 @@ class Functions(Construct):
         )
 
     def _analysis_function(self, environment: dict[str, str]) -> lambda_.Function:
-        """Return the analysis function: its libraries exceed a zip, so on AWS it is an image."""
+        """Return the analysis function: an image on AWS, as its libraries exceed a zip."""
         if self.settings.local:
             return self._zip_function("analysis", HANDLERS["analysis"], environment)
         return lambda_.DockerImageFunction(
@@ -212,9 +212,9 @@ class Functions(Construct):
         )
 
     def _consume(self, name: str, *, batch_size: int, concurrency: int) -> None:
-        """Feed a function from its queue; only the failed messages of a batch come again.
+        """Connect a function to its queue; only the failed messages of a batch are repeated.
 
-        One computer has few cores: there a burst of events must not start a process for each.
+        One computer has few cores: a burst of events must not start a process for each event.
         """
         self.all[name].add_event_source(
             sources.SqsEventSource(
@@ -222,8 +222,8 @@ class Functions(Construct):
                 batch_size=batch_size,
                 report_batch_item_failures=True,
                 max_concurrency=LOCAL_CONCURRENCY[name] if self.settings.local else concurrency,
-                # The events of an upload's files come together, and sessions of a mouse end
-                # together: one invocation for some of them.
+                # The events of an upload's files arrive together, and sessions of a mouse end
+                # together: one invocation handles several.
                 max_batching_window=Duration.seconds(1),
             )
         )

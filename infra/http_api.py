@@ -61,15 +61,15 @@ class HttpApi(Construct):
         )
         if settings.waf:
             self._firewall(settings)
-        # The definition says so too, but the embedded cloud reads only the property.
+        # The definition has this too, but the embedded cloud reads only the property.
         resource = cast(apigateway.CfnRestApi, self.api.node.default_child)
         resource.binary_media_types = binary_types(app)
 
     def serve(self, function: lambda_.IFunction, site_url: str) -> None:
         """Let the API invoke its function, and pages of the site call it.
 
-        The site's distribution names the API, and the function's settings name the site: so the
-        API is made first, from names alone, and is told of both here.
+        The site's distribution refers to the API, and the function's settings refer to the site.
+        So the API is created first, from names alone, and connected to both here.
         """
         stage = cast(apigateway.CfnStage, self.api.deployment_stage.node.default_child)
         stage.variables = {SITE_VARIABLE: site_url}
@@ -91,7 +91,7 @@ class HttpApi(Construct):
         """Put a web firewall before the API's stage."""
         limited = {"limit": settings.waf_rate, "aggregateKeyType": "IP"}
         common = {"vendorName": "AWS", "name": "AWSManagedRulesCommonRuleSet"}
-        # Bodies of uploads and imports are longer than the rule set thinks right
+        # Bodies of uploads and imports exceed the limit of the rule set
         counted = [{"name": "SizeRestrictions_BODY", "actionToUse": {"count": {}}}]
         wall = waf.CfnWebACL(
             self,
@@ -128,7 +128,7 @@ class HttpApi(Construct):
 
 
 def _counted(name: str) -> dict[str, Any]:
-    """Return under which name a rule of the firewall is counted."""
+    """Return the metric settings of a rule of the firewall."""
     return {"cloudWatchMetricsEnabled": True, "metricName": name, "sampledRequestsEnabled": False}
 
 
@@ -143,14 +143,14 @@ route is kept."""
 
 
 SMALLEST_COMPRESSED = 1_000
-"""Bytes from which on API Gateway compresses answers for clients that accept it."""
+"""Smallest answer in bytes that API Gateway compresses for clients that accept it."""
 
 SITE_VARIABLE = "site"
-"""The stage's variable that holds the origin of the site's pages."""
+"""Stage variable with the origin of the site's pages."""
 
 
 def _integration(settings: Deployment) -> str:
-    """Return the address at which API Gateway invokes the API's function, by its name alone."""
+    """Return the address at which API Gateway invokes the API's function, made from its name."""
     alias = "" if settings.local else f":{API_ALIAS}"
     function = (
         f"arn:{Aws.PARTITION}:lambda:{Aws.REGION}:{Aws.ACCOUNT_ID}:function:"
@@ -179,7 +179,7 @@ def definition(
     paths
         Methods by path, with path parameters as ``{name}``.
     challenged
-        Paths whose refusals have to ask for Basic credentials (see `infra.refusals`).
+        Paths whose refusals must ask for Basic credentials (see `infra.refusals`).
     binary
         Media types passed as bytes.
     integration
@@ -203,10 +203,10 @@ def definition(
 
 
 def _authorizer(integration: str) -> dict[str, Any]:
-    """Return the authorizer: the API function itself, asked for each request.
+    """Return the authorizer: the API function itself, called for each request.
 
-    Without an identity source, which needs the cache to be off, it is asked about requests
-    without credentials too: those for public files are to pass.
+    It has no identity source (which requires that the cache is off), so it is also called for
+    requests without credentials: those for public files must pass.
     """
     return {
         "type": "apiKey",
@@ -222,7 +222,7 @@ def _authorizer(integration: str) -> dict[str, Any]:
 
 
 def _parameters(path: str) -> list[dict[str, Any]]:
-    """Declare a path's parameters, as the import demands."""
+    """Declare a path's parameters, as the import requires."""
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -231,7 +231,7 @@ def _parameters(path: str) -> list[dict[str, Any]]:
 
 
 def _operation(path: str, integration: str, *, asks: bool) -> dict[str, Any]:
-    """Return one operation, passed to the function as it came."""
+    """Return one operation, which passes the request unchanged to the function."""
     return {
         "parameters": _parameters(path),
         "responses": {},

@@ -1,4 +1,4 @@
-"""E-mails of notices: SES's configuration set, which tells the notices' queue what bounced."""
+"""E-mails of notices: SES's configuration set, which reports bounces to the notices' queue."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ TOLD = (
     ses.EmailSendingEvent.COMPLAINT,
     ses.EmailSendingEvent.REJECT,
 )
-"""What SES tells of e-mails that it had taken."""
+"""Events of SES about accepted e-mails."""
 
 
 class MailFates(Construct):
-    """The way by which an e-mail's fate comes back: SES, a topic, the queue of the notices."""
+    """The path of an e-mail's events: SES, a topic, the queue of the notices."""
 
     def __init__(self, scope: Construct, settings: Deployment, queues: Queues) -> None:
         super().__init__(scope, "Mail")
@@ -37,7 +37,7 @@ class MailFates(Construct):
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal("ses.amazonaws.com")],
                 actions=["kms:Decrypt", "kms:GenerateDataKey"],
-                resources=["*"],  # in a key's own policy this is the key
+                resources=["*"],  # in a key's own policy "*" is the key
                 conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
             )
         )

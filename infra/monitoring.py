@@ -1,4 +1,4 @@
-"""Alarms, who hears them, the dashboard and the budget."""
+"""Alarms and their receivers, the dashboard and the budget."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WORK = {
 
 
 class Monitoring(Construct):
-    """Everything that tells people about trouble before their users do."""
+    """Monitoring that reports trouble before users do."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Monitoring(Construct):
         compare: Compare = Compare.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
         missing: Treat = Treat.NOT_BREACHING,
     ) -> None:
-        """Add one alarm that tells the topic when it starts and ends."""
+        """Add one alarm that notifies the topic when it starts and ends."""
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
@@ -140,7 +140,7 @@ class Monitoring(Construct):
         self.alarms.append(alarm)
 
     def _api(self, http_api: HttpApi) -> None:
-        """Watch the API as its users feel it."""
+        """Watch the API from its users' point of view: errors and latency."""
         five = Duration.minutes(5)
         self._alarm(
             "api-5xx",
@@ -157,7 +157,7 @@ class Monitoring(Construct):
         )
 
     def _functions(self, functions: Functions) -> None:
-        """Watch each function's errors, throttles and how near it comes to its timeout."""
+        """Watch each function's errors, throttles and durations near the timeout."""
         five = Duration.minutes(5)
         for name, function in functions.all.items():
             self._alarm(
@@ -180,7 +180,7 @@ class Monitoring(Construct):
             )
 
     def _queues(self, queues: Queues) -> None:
-        """Watch for undeliverable messages and for messages that wait."""
+        """Watch for undeliverable messages and for long waits."""
         five = Duration.minutes(5)
         for name, pair in queues.all.items():
             self._alarm(
@@ -231,7 +231,7 @@ class Monitoring(Construct):
         )
 
     def _work(self) -> None:
-        """Watch what the functions count: tasks, workers, uploads."""
+        """Watch the functions' own metrics: tasks, workers, uploads."""
         hour = Duration.hours(1)
         for name, threshold, why in (
             ("TasksErrored", 10, "Ten tasks ended in an error within an hour: see their logs."),
@@ -320,7 +320,7 @@ class Monitoring(Construct):
         )
 
     def _budget(self) -> None:
-        """Tell the topic when the account's month costs, or will cost, more than planned."""
+        """Notify the topic when the account's month costs, or will cost, more than planned."""
         budgets.CfnBudget(
             self,
             "Budget",

@@ -1,4 +1,4 @@
-"""Who may do what in AWS: one role a function, one a lab's workers, and nothing more than needed.
+"""Permissions in AWS: one role per function and per lab's workers, with minimal rights.
 
 Every permission of the system is in this file. Statements name the table's indexes, the buckets'
 prefixes and single queues; the few that end in ``*`` do so within a prefix.
@@ -28,39 +28,40 @@ WRITE_ITEMS = (
 )
 
 READ_ALL = "dynamodb:Scan"
-"""For who keeps or writes the search index: without a snapshot it is read from the table."""
+"""For functions with the search index: without a snapshot it is read from the table."""
 
 CREDENTIALS = ("CRED#*", "TOK#*", "TOKENS#*", "TRY#*", "KEY#*", "CHGX#*", "HOOKKEY#*")
-"""Partitions of password and token hashes (`functions.api.auth`): the API's alone, but for
-``CHGX``, by which the journal gets the passwords' hashes, and the secrets of webhooks."""
+"""Partitions of password and token hashes (`functions.api.auth`) and of the webhooks' secrets.
+Only the API may use them; the journal also reads ``CHGX`` (passwords' hashes), and the signing
+function reads the webhooks' secrets."""
 
 SECRETS_OF_HOOKS = "HOOKKEY#*"
-"""Of these the partition that the function that signs may read."""
+"""The one of these partitions that the signing function may read."""
 
 TOKENS = ("TOK#*", "TOKENS#*", "TRY#*", "KEY#*")
-"""Partitions that the journal is kept from: a restore must not bring back a token."""
+"""Partitions denied to the journal: a restore must not bring back a token."""
 
 ACCOUNTS = tuple(
     f"{prefix}#{kind}#*"
     for prefix in ("DOC", "UNIQ")
     for kind in ("user", "lab", "tag", "data-repository")
 )
-"""Partitions of accounts and of what is granted: labs, releases, where files are."""
+"""Partitions of accounts and of their rights: labs, releases, places of files."""
 
 AUDIT = ("AUD#*",)
 """Partitions of the audit trail (`shared.records.audit`)."""
 
 TOLD = ("DOC#notification#*", "AUD#*", "CHG#*", "HOOK#*", "HOOKS")
-"""Partitions that notices are written in, with their audit trail and the feed; deliveries of
-webhooks, and how far the feed was read for them."""
+"""Partitions of notices with their audit trail and the feed, of the webhooks' deliveries and of
+their place in the feed."""
 
 CHANGE_ITEMS = ("dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
 
 SPECIFIC = "SPECIFIC_ATTRIBUTES"
-"""What ``dynamodb:Select`` is when a request names the attributes that it wants."""
+"""Value of ``dynamodb:Select`` in a request that names its attributes."""
 
 PASSWORD = ("generation", "hashed", "salt", "sealed")
-"""Attributes that nothing but a password's hash has; a scan knows no partitions to keep from."""
+"""Attributes that only a password's hash has; partitions cannot be denied to a scan."""
 
 
 class Permissions:
@@ -128,7 +129,7 @@ class Permissions:
         self._objects(role, [prefixes.RELEASES, prefixes.GATHERED], "s3:GetObject", "s3:PutObject")
         self._list(role)
         pairs = list(self.queues.all.values())
-        self._send(role, *(pair.main for pair in pairs))  # what was undeliverable is sent again
+        self._send(role, *(pair.main for pair in pairs))  # sends undeliverable messages again
         self._allow(
             role,
             ["sqs:GetQueueAttributes"],
@@ -147,7 +148,7 @@ class Permissions:
             )
 
     def _grant_ingest(self) -> None:
-        """Move uploads from ``incoming/`` to where they are kept, write manifests."""
+        """Move uploads from ``incoming/`` to their places, write manifests."""
         role = self.roles["ingest"]
         self._table(role, *READ_ITEMS, *WRITE_ITEMS)
         self._objects(
@@ -165,7 +166,7 @@ class Permissions:
             "s3:AbortMultipartUpload",
         )
         self._objects(role, [prefixes.INDEXES], "s3:PutObject")
-        self._objects(role, [prefixes.NOTES], "s3:PutObject")  # images, and smaller ones of them
+        self._objects(role, [prefixes.NOTES], "s3:PutObject")  # images and their smaller pictures
         self._list(role)
         self._send(role, self.queues.stages["ingest"].main, self.queues.stages["dispatch"].main)
 
@@ -181,7 +182,7 @@ class Permissions:
         )
         self._allow(
             role,
-            ["sqs:GetQueueAttributes"],  # the sweep looks whether a queue has been emptied
+            ["sqs:GetQueueAttributes"],  # the sweep checks whether a queue is empty
             [pair.main.queue_arn for pair in self.queues.work.values()],
         )
 
@@ -200,12 +201,12 @@ class Permissions:
         self._allow(role, ["s3:ListBucket"], [site])
 
     def _grant_journal(self) -> None:
-        """Read what is committed, add to the journal; change or delete nothing."""
+        """Read committed entries, add to the journal; change or delete nothing."""
         role = self.roles["journal"]
         self._table(role, *READ_ITEMS, READ_ALL)
         self._objects(role, [prefixes.JOURNAL], "s3:GetObject", "s3:PutObject")
         self._allow(role, ["s3:ListBucket"], [self.storage.data.bucket_arn])
-        self._send(role, self.queues.stages["analysis"].main)  # tables are to be made anew
+        self._send(role, self.queues.stages["analysis"].main)  # asks for new cache tables
         role.add_to_policy(
             iam.PolicyStatement(
                 sid="NoTokens",
@@ -217,7 +218,7 @@ class Permissions:
         )
 
     def _grant_notices(self) -> None:
-        """Read records, write notices and what became of them; send e-mails from one address."""
+        """Read records, write notices and their outcomes; send e-mails from one address."""
         role = self.roles["notices"]
         self._table(role, *READ_ITEMS, READ_ALL, "dynamodb:ConditionCheckItem")
         role.add_to_policy(
@@ -230,7 +231,7 @@ class Permissions:
         self._objects(role, [prefixes.SNAPSHOTS], "s3:GetObject")
         self._list(role)
         pair = self.queues.stages["notices"]
-        self._send(role, pair.main, pair.dead)  # what nobody takes is put there for people
+        self._send(role, pair.main, pair.dead)  # messages without a taker go there
         if self.settings.mail_from:
             own = f"arn:{Aws.PARTITION}:ses:{Aws.REGION}:{Aws.ACCOUNT_ID}"
             domain = self.settings.mail_from.rpartition("@")[2]
@@ -264,9 +265,9 @@ class Permissions:
     def _keep_from_credentials(self, role: iam.Role, kept: Sequence[str]) -> None:
         """Deny a role the partitions with password and token hashes.
 
-        A scan cannot be kept from partitions, but from attributes: it has to name those it wants,
-        and a password's are refused. What it can still see of a token is its key, the SHA-256 of
-        160 random bits, which is of no use.
+        Partitions cannot be denied to a scan, but attributes can: it must name its attributes, and
+        a password's are refused. A scan can still see the key of a token, the SHA-256 of 160
+        random bits, which is useless.
         """
         table = self.storage.table.table_arn
         role.add_to_policy(
@@ -293,16 +294,16 @@ class Permissions:
             )
 
     def _keep_from_accounts(self, role: iam.Role) -> None:
-        """Deny a role to write who somebody is, whose something is and who may see it.
+        """Deny a role to write accounts, ownership and visibility.
 
-        Its own records (sessions, datasets, tasks) are other partitions of the same table.
+        Its own records (sessions, datasets, tasks) are in other partitions of the same table.
         """
         self._deny_writes(role, "NotTheAccounts", WRITE_ITEMS, ACCOUNTS)
 
     def _only_add_to_the_audit(self, role: iam.Role) -> None:
-        """Deny a role to change or delete what the audit trail says.
+        """Deny a role to change or delete entries of the audit trail.
 
-        Every write adds its entry in the same transaction, so adding is allowed to who writes.
+        Every write adds its entry in the same transaction, so roles that write may add entries.
         """
         self._deny_writes(role, "AuditIsOnlyAddedTo", CHANGE_ITEMS, AUDIT)
 
@@ -327,8 +328,9 @@ class Permissions:
     def _list(self, role: iam.Role) -> None:
         """Allow listing the data bucket's keys.
 
-        Not by prefix: S3 answers a missing object with 404 only to who may list the bucket
-        whole, with 403 to others, and the functions have to tell missing from forbidden.
+        There is no limit to a prefix: S3 answers a missing object with 404 only to roles that may
+        list the whole bucket, with 403 to others, and the functions must distinguish missing from
+        forbidden.
         """
         self._allow(
             role,
@@ -366,14 +368,14 @@ class Permissions:
     # -- workers -------------------------------------------------------------------------------
 
     def worker_role_arn(self, lab: str) -> str:
-        """Return the ARN of a lab's worker role (with an empty lab: what all begin with)."""
+        """Return the ARN of a lab's worker role (with an empty lab the common prefix)."""
         prefix = f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role"
         return f"{prefix}/{self.settings.name}-worker-{lab}"
 
     def _worker_role(self, lab: str) -> iam.Role:
-        """Return the role that a lab's workers get for an hour from the API, and no one else.
+        """Return the role that the API lends for an hour to a lab's workers, and to no one else.
 
-        It reads the lab's work queue and nothing more; data come by presigned addresses.
+        It may only read the lab's work queue; data are read by presigned addresses.
         """
         role = iam.Role(
             self.scope,

@@ -1,8 +1,8 @@
-"""What follows a deployment: the site's fixed files, the lists of names, the administrator.
+"""Steps after a deployment: the site's fixed files, the lists of names, the administrator.
 
-Last step of ``make deploy``, and part of ``fornix up``. Reads the standard AWS environment. The
-administrator's password is asked for, or read from standard input, so that it is in no list of
-processes.
+It is the last step of ``make deploy``, and part of ``fornix up``. It reads the standard AWS
+environment. The administrator's password is prompted for, or read from standard input, so that it
+does not appear in lists of processes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from shared.results.notebook import publish_notebook
 
 
 def bootstrap_administrator(username: str, password: str) -> bool:
-    """Write the first administrator to the table, as no one can make one through the API yet.
+    """Write the first administrator to the table, as nobody can create one through the API yet.
 
     Returns
     -------
     bool
-        Whether the user was made; one that exists is left as it is.
+        Whether the user was created; an existing user is not changed.
     """
     if documents.find("user", username):
         return False
@@ -42,15 +42,15 @@ def bootstrap_administrator(username: str, password: str) -> bool:
     body = {"username": username, "role": "administrator", "lab": [], "is_active": True}
     try:
         documents.create("user", username, body, who="bootstrap")
-    except Exists:  # another start of the same folder was faster, with the same password
+    except Exists:  # a concurrent start of the same folder was faster, with the same password
         return False
     return True
 
 
 def publish_account(username: str, password: str) -> None:
-    """Make the account that is published for everybody, or give it its password again.
+    """Create the public account, or set its password again.
 
-    It reads what is public, as nobody does, for clients that cannot do without a login.
+    It reads public data, like anonymous callers, for clients that need a login.
     """
     body = {"username": username, "role": "member", "lab": [], "is_active": True}
     with suppress(Exists):
@@ -70,7 +70,7 @@ def publish_account(username: str, password: str) -> None:
     help="File of the stack's outputs, as the CDK's tool writes it.",
 )
 def main(administrator: str, outputs: Path | None) -> None:
-    """Make what a deployed stack needs before its first use; may be repeated."""
+    """Prepare a deployed stack for its first use; may be repeated."""
     if outputs:
         (stack,) = json.loads(outputs.read_text()).values()
         os.environ["FORNIX_TABLE"] = stack["TableName"]
@@ -83,7 +83,7 @@ def main(administrator: str, outputs: Path | None) -> None:
     reference.load()
     if regions := reference.allen_regions():
         reference.load_brain_regions(regions)
-    cache_tables.build()  # a client may ask for them before the first session is there
+    cache_tables.build()  # a client may ask for them before there is a session
     if public := env.public_account():
         publish_account(*public)
     if documents.find("user", administrator):

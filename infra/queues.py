@@ -20,7 +20,7 @@ DEFAULT_RECEIVES = 5
 
 @dataclass(frozen=True)
 class Pair:
-    """A queue and where its undeliverable messages end."""
+    """A queue and its dead-letter queue."""
 
     main: sqs.Queue
     dead: sqs.Queue
@@ -46,20 +46,20 @@ class Queues(Construct):
 
     @property
     def all(self) -> dict[str, Pair]:
-        """Every pair by the name that its queue has after the deployment's prefix."""
+        """Every pair by the name of its queue without the deployment's prefix."""
         return self.stages | {f"work-{lab}": pair for lab, pair in self.work.items()}
 
     def work_prefix(self) -> str:
-        """Return what precedes the lab's name in the address of its work queue."""
+        """Return the address of a lab's work queue without the lab's name at its end."""
         ingest = self.stages["ingest"].main.queue_url
         base = Fn.select(0, Fn.split(f"/{self.settings.name}-ingest", ingest))
         return f"{base}/{self.settings.name}-work-"
 
     def notify_uploads(self, storage: Storage) -> None:
-        """Send an event for each object that arrives under the uploads' prefix to ingest.
+        """Send ingest an event for each object that arrives under the uploads' prefix.
 
-        The bucket is told in its own properties, not by a custom resource; the queue's policy
-        names the bucket by text, because references both ways would be a circle.
+        The notification is a property of the bucket, not a custom resource. The queue's policy
+        names the bucket by text, because references in both directions would be a circle.
         """
         queue = self.stages["ingest"].main
         queue.add_to_resource_policy(
@@ -108,7 +108,7 @@ class Queues(Construct):
     def _queue(
         self, name: str, visibility: Duration, dead: sqs.DeadLetterQueue | None
     ) -> sqs.Queue:
-        """Return one encrypted queue that is spoken to over TLS only (plain http locally)."""
+        """Return one encrypted queue with access over TLS only (plain http locally)."""
         return sqs.Queue(
             self,
             name,

@@ -26,7 +26,7 @@ VARIABLES = {"FORNIX_TABLE": "TableName", "FORNIX_DATA_BUCKET": "DataBucket"}
 
 
 def deployment(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say which deployment it is for."""
+    """Add the options that choose the deployment to a command."""
     command = click.option(
         "--outputs",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -45,7 +45,7 @@ def _reach(outputs: Path | None, home: Path | None) -> None:
     Raises
     ------
     click.UsageError
-        If it is not known which deployment is meant.
+        If the deployment is not given.
     """
     if home:
         from infra.local.home import Home
@@ -113,7 +113,7 @@ def restore(
 
 
 def _stamp(text: str | None) -> str | None:
-    """Return the moment that a user wrote, as the journal writes it."""
+    """Return a user's moment in the journal's format."""
     if text is None:
         return None
     try:

@@ -1,8 +1,8 @@
-"""``fornix redrive``: messages that could not be handled are sent to their queue once more.
+"""``fornix redrive``: send failed messages to their queue again.
 
-After their last try messages wait for two weeks in the queue's dead-letter queue, and an alarm
-says so. Once the reason is gone they are sent again: every handler is idempotent, so that a
-message handled before does no harm. Works with the deployment's AWS credentials.
+After their last try messages wait for two weeks in the queue's dead-letter queue, and an alarm is
+raised. Once the cause is removed they can be sent again: every handler is idempotent, so a message
+that was handled before does no harm. It works with the deployment's AWS credentials.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ import click
 from lab.commands.output import AS_JSON, tell
 
 BATCH = 10
-"""Messages that SQS hands out and takes at once, at most."""
+"""Most messages of one request to SQS."""
 
 HIDDEN = 300
-"""Seconds for which a message is not handed out again while it is on its way."""
+"""Seconds for which a message in transit is hidden from other readers."""
 
 
 def redrive(client: Any, dead: str, main: str) -> int:
     """Send the messages of a dead-letter queue to the queue they came from.
 
-    A message is deleted only after it was sent: killed in between, it is there twice.
+    A message is deleted only after it was sent: a kill in between leaves it in both queues.
 
     Parameters
     ----------
     client
-        Of SQS.
+        Client of SQS.
     dead, main : str
         Addresses of the queues.
 
     Returns
     -------
     int
-        How many.
+        Number of messages sent.
     """
     moved = 0
     for batch in _batches(client, dead):

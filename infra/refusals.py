@@ -1,9 +1,9 @@
-"""What API Gateway answers itself when it refuses a request: the API's body shape for each kind.
+"""API Gateway's own refusals of requests, in the API's body shape for each kind.
 
-Only here can a private file ask for credentials: API Gateway renames the header
-``WWW-Authenticate`` of whatever a function answers, and not that of its own answers. So it asks
-the function beforehand whether a download needs an account (a Lambda authorizer on
-``functions.api.app.CHALLENGED``) and then refuses by itself, as `CHALLENGE` says.
+Only these answers can ask for the credentials of a private file: API Gateway renames the header
+``WWW-Authenticate`` in a function's answers, but not in its own. So it first asks the function
+whether a download needs an account (a Lambda authorizer on ``functions.api.app.CHALLENGED``) and
+then refuses the request itself, with `CHALLENGE`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 CHALLENGE = 'Basic realm="Fornix data: user name and API token"'
-"""Makes a client send its Basic credentials; ONE's own downloads wait for it."""
+"""Makes a client send its Basic credentials; ONE's downloads need it."""
 
 STATUS = {
     "ACCESS_DENIED": 401,  # 403 by default; only the authorizer of downloads denies access
@@ -25,7 +25,7 @@ STATUS = {
     "INTEGRATION_TIMEOUT": 504,
     "INVALID_API_KEY": 403,
     "INVALID_SIGNATURE": 403,
-    "MISSING_AUTHENTICATION_TOKEN": 403,  # so it calls a path or method that there is not
+    "MISSING_AUTHENTICATION_TOKEN": 403,  # its kind for an unknown path or method
     "QUOTA_EXCEEDED": 429,
     "REQUEST_TOO_LARGE": 413,
     "RESOURCE_NOT_FOUND": 404,
@@ -34,15 +34,15 @@ STATUS = {
     "UNSUPPORTED_MEDIA_TYPE": 415,
     "WAF_FILTERED": 403,
 }
-"""Statuses by kind of refusal: API Gateway's own where nothing is said. It does not tell a
-template the status, so each kind has a template that knows it."""
+"""Statuses by kind of refusal; by default API Gateway's own. A template cannot read the status, so
+each kind has a template with its status."""
 
 SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
     "Cache-Control": "no-store",
 }
-"""Headers of every refusal, as of the API's own answers (``functions.api.app.SAFE``)."""
+"""Headers of every refusal, the same as of the API's answers (``functions.api.app.SAFE``)."""
 
 NOT_SIGNED_IN = '"Authentication credentials were not provided."'
 
@@ -53,14 +53,14 @@ def gateway_responses(site_url: str) -> dict[str, dict[str, Any]]:
     Parameters
     ----------
     site_url
-        Origin whose pages may read them; ``*`` for all: they hold no data of anybody.
+        Origin whose pages may read them; ``*`` for all: they contain no personal data.
     """
     return {kind: _response(kind, status, site_url) for kind, status in STATUS.items()}
 
 
 def _response(kind: str, status: int, site_url: str) -> dict[str, Any]:
     headers = {"Access-Control-Allow-Origin": site_url, **SAFE}
-    detail = "$context.error.messageString"  # with its quotation marks
+    detail = "$context.error.messageString"  # including quotation marks
     if kind == "ACCESS_DENIED":
         headers["WWW-Authenticate"] = CHALLENGE
         detail = NOT_SIGNED_IN

@@ -1,4 +1,4 @@
-"""What happens by the clock. Each event is safe to miss and safe to repeat."""
+"""Scheduled events. Each is safe to miss and safe to repeat."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from infra.settings import Deployment
 
 @dataclass(frozen=True)
 class Schedule:
-    """An event that a function gets regularly.
+    """A regular event of a function.
 
     Attributes
     ----------
     kind
         The event: ``{"kind": kind}``; also the rule's name after the deployment's prefix.
     function
-        Who gets it.
+        The function that gets it.
     every
-        Time between two events; the alarm "missed" waits three times as long.
+        Interval of the events; the alarm "missed" waits three times as long.
     """
 
     kind: str
@@ -74,16 +74,16 @@ class Schedules(Construct):
 
 
 def _dead_letters(queues: Queues, schedule: Schedule) -> sqs.Queue | None:
-    """Return where an event ends that its function does not take.
+    """Return the dead-letter queue of an event.
 
-    The journal's has no such place: the next minute's does what it was to do.
+    The journal's event has none: the next minute's event replaces it.
     """
     pair = queues.stages.get(schedule.function)
     return pair.dead if pair else None
 
 
 def _expression(schedule: Schedule) -> events.Schedule:
-    """Return the rule's expression: daily ones run when labs sleep, 02:30 UTC."""
+    """Return the rule's expression; daily events run at 02:30 UTC, when labs sleep."""
     if schedule.every.to_days(integral=False) >= 1:
         return events.Schedule.cron(minute="30", hour="2")
     return events.Schedule.rate(schedule.every)

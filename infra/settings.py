@@ -1,4 +1,4 @@
-"""What can be set for a deployment, read once from the CDK context (``cdk.json`` and ``-c``)."""
+"""Settings of a deployment, read once from the CDK context (``cdk.json`` and ``-c``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # importing it starts the CDK's node process
 from shared.alf import names
 
 ROOT = Path(__file__).parents[1]
-"""The checkout: what the functions' code is bundled from."""
+"""The checkout, the source of the functions' code."""
 
 RUNTIME = "python3.13"
 """Python of every function on AWS (the embedded cloud runs them in its own interpreter)."""
@@ -24,10 +24,10 @@ API_ALIAS = "live"
 """Alias of the API's function that callers invoke: its latest published version."""
 
 APP = "/app"
-"""Path of the site below which the notebook app is."""
+"""Path of the notebook app on the site."""
 
 API_PREFIX = "/rest"
-"""Path of the site below which the API is, for the site's own pages and their cookie."""
+"""Path of the API on the site, for the site's own pages and their cookie."""
 
 
 @dataclass(frozen=True)
@@ -45,43 +45,43 @@ class Deployment:
     bundle
         Install the functions' requirements for AWS (slow; needs a package index).
     alarm_email
-        Who is told about alarms; empty for nobody.
+        Receiver of alarms; empty for nobody.
     mail_from
-        Address that notices are sent from; empty for none but in the app. SES knows it, or its
-        domain, as a verified identity of the account.
+        Sender address of notices; if empty, notices appear in the app only. The address or its
+        domain must be a verified identity of the account in SES.
     monthly_budget_usd
         AWS Budgets limit that raises a notification.
     backup_vault
         ARN of an AWS Backup vault in another region, where table and bucket are copied every
         night (`infra.backup`); empty for none.
     throttle_rate, throttle_burst
-        Requests per second that the API takes from all callers together, on average and at once;
-        more are answered 429.
+        Requests per second that the API accepts from all callers together, on average and in
+        bursts; more are answered 429.
     api_concurrency
-        Most instances of the API's function at a time, kept for it (Lambda's reserved
-        concurrency); 0 leaves it to the account's limit, of which a new account has only ten.
+        Most concurrent instances of the API's function (Lambda's reserved concurrency); 0 leaves
+        it to the account's limit, which is only ten for a new account.
     waf
         Whether a web firewall (AWS WAF, some 10 USD a month) is before the API: AWS's common
         rules, and at most ``waf_rate`` requests from one address in five minutes.
     keeper
         ARN of a role that may delete objects of the data bucket; empty for nobody.
     lock_days
-        Days for which S3 keeps every version of an object whoever deletes it (Object Lock); 0
-        for none. Can be turned on for a new bucket only.
+        Days for which S3 keeps every version of an object, even if deleted (Object Lock); 0 for
+        none. It can be turned on for a new bucket only.
     oidc_issuer, oidc_audience, oidc_claim
         Sign-in by an OpenID Connect provider, Cognito say (`functions.api.auth.oidc`).
     public_account
-        ``user:password`` of an account that is published for everybody, to read what is public
-        with clients that log in; empty for none.
+        ``user:password`` of the public account, which reads public data with clients that need a
+        login; empty for none.
     licence, licence_url, citation, doi
-        What the results site says of its data: the licence's name and address, how to cite them,
-        and their DOI; empty for what is not to be said.
+        Facts about the data on the results site: the licence's name and address, the citation and
+        the DOI; empty ones are left out.
     batch_vcpus
         Most cores of workers that AWS Batch runs on Fargate for labs without machines, all labs
         together; 0 for none (`infra.batch`).
     recordings
-        Whether raw recordings of public sessions are copied to the site, for anyone to look at:
-        S3 keeps them twice then.
+        Whether raw recordings of public sessions are copied to the site, for everybody to view; S3
+        then stores them twice.
     """
 
     name: str = "fornix"
@@ -151,5 +151,5 @@ class Deployment:
 
 
 def _truth(value: object) -> bool:
-    """Tell whether a context value means yes (``-c`` gives text, ``cdk.json`` a boolean)."""
+    """Return whether a context value means yes (``-c`` gives text, ``cdk.json`` a boolean)."""
     return value is True or str(value).lower() in ("1", "true", "yes")

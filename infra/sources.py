@@ -1,4 +1,4 @@
-"""What a deployment is made from: the functions' code and the API's routes; no CDK is imported."""
+"""Sources of a deployment: the functions' code and the API's routes; the CDK is not imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDERS = ("functions", "shared", "site/results/templates")
 """Folders that make up the functions' code."""
 
 BINARY_UPLOADS = ("multipart/form-data",)
-"""Request types that reach the function byte for byte, beside the application's own."""
+"""Content types of requests that reach the function as bytes, beside the application's own."""
 
 
 def code_files() -> list[Path]:
@@ -28,7 +28,7 @@ def code_files() -> list[Path]:
 
 
 def code_hash(*more: object) -> str:
-    """Return a hash of the functions' code, the lock file and whatever else decides."""
+    """Return a hash of the functions' code, the lock file and further values."""
     digest = hashlib.sha256(repr(more).encode())
     for path in [*code_files(), ROOT / "requirements.lock"]:
         digest.update(f"{path.relative_to(ROOT)}\0".encode())
@@ -37,7 +37,7 @@ def code_hash(*more: object) -> str:
 
 
 def application() -> Any:
-    """Import the Chalice application without letting it do anything."""
+    """Import the Chalice application without any effects."""
     os.environ["AWS_CHALICE_CLI_MODE"] = "true"
     return importlib.import_module("functions.api.app").app
 
@@ -48,7 +48,7 @@ def routes(app: Any) -> dict[str, list[str]]:
 
 
 def challenged() -> tuple[str, ...]:
-    """Return the paths of files that may need an account, before which API Gateway asks."""
+    """Return the paths of files for which API Gateway asks whether they need an account."""
     application()
     paths: tuple[str, ...] = importlib.import_module("functions.api.app").CHALLENGED
     return paths

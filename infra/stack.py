@@ -24,7 +24,7 @@ LOCAL_PARAMETERS = {
     "ApiUrl": "public address of the API, without trailing slash",
     "SiteUrl": "public address of the results site, without trailing slash",
 }
-"""What changes from one start of the embedded cloud to the next without changing the template."""
+"""Parameters that change between starts of the embedded cloud without changing the template."""
 
 
 class FornixStack(Stack):
@@ -36,7 +36,7 @@ class FornixStack(Stack):
             settings.name,
             stack_name=settings.name,
             description="Fornix: a serverless home for neurophysiology",
-            suppress_template_indentation=True,  # CloudFormation takes 1 MB at most
+            suppress_template_indentation=True,  # CloudFormation accepts at most 1 MB
             **stack,
         )
         parameters = (
@@ -56,7 +56,7 @@ class FornixStack(Stack):
             self.mail = MailFates(self, settings, self.queues)
         self.http_api = HttpApi(self, settings)
         self.website = Website(self, settings, self.storage, self.http_api.api.rest_api_id)
-        if not settings.local:  # where nothing asks a catalogue
+        if not settings.local:  # locally nothing reads a catalogue
             self.tables = SqlTables(self, settings, self.storage, self.account)
         site_url = (
             parameters["SiteUrl"].value_as_string

@@ -1,4 +1,4 @@
-"""Where data are kept: the data bucket, the site bucket, the access logs and the one table."""
+"""Storage: the data bucket, the site bucket, the access logs and the one table."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shared.model import prefixes
 from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE
 
 THROUGHPUT = {"MaxReadRequestUnits": 3_000, "MaxWriteRequestUnits": 1_500}
-"""Units per second at which the table and each index throttle: a runaway loop then costs some
-hundred USD a day at most (on-demand prices of us-east-1), and the alarms tell of it."""
+"""Units per second at which the table and each index throttle: a runaway loop then costs at most
+some hundred USD a day (on-demand prices of us-east-1), and raises alarms."""
 
 
 class Storage(Construct):
@@ -85,16 +85,16 @@ class Storage(Construct):
             ],
         )
         self.table = self._table()
-        if not settings.local:  # where a folder is thrown away as a whole
+        if not settings.local:  # locally the whole folder is deleted
             self._keep_forever()
 
     def _keep_forever(self) -> None:
-        """Have the bucket itself refuse to lose what is valid, whoever asks.
+        """Make the bucket itself refuse the loss of valid data, whoever asks.
 
-        Deleting is for the role of the setting ``keeper``, if there is one: no function has it.
-        What is under ``data/`` and ``manifests/`` is written once: whatever makes an object there
-        has to say that there is none yet (``If-None-Match``). Parts of an object that is yet to be
-        made cannot say so; what joins them does.
+        Only the role in the setting ``keeper`` may delete; no function has this role. Objects
+        under ``data/`` and ``manifests/`` are written once: the request that creates one must have
+        the condition that it does not exist yet (``If-None-Match``). Uploads of parts cannot have
+        this condition; the request that joins the parts has it.
         """
         keeper = self.settings.keeper
         self.data.add_to_resource_policy(
@@ -125,11 +125,11 @@ class Storage(Construct):
 
     @property
     def data_name(self) -> str:
-        """Name of the data bucket as text, for those whom a reference would tie in a circle."""
+        """Name of the data bucket as text, for constructs where a reference would be a circle."""
         return self._name("data")
 
     def allow_browser(self, origin: str) -> None:
-        """Let pages of the site put and get objects by presigned addresses."""
+        """Allow pages of the site to put and get objects by presigned addresses."""
         self.data.add_cors_rule(
             allowed_origins=[origin],
             allowed_methods=[s3.HttpMethods.GET, s3.HttpMethods.HEAD, s3.HttpMethods.PUT],
@@ -143,7 +143,7 @@ class Storage(Construct):
         return f"{self.settings.name}-{part}-{Aws.ACCOUNT_ID}-{Aws.REGION}"
 
     def _bucket(self, construct_id: str, part: str, **more: object) -> s3.Bucket:
-        """Return a private, encrypted bucket that answers TLS only (plain http locally)."""
+        """Return a private, encrypted bucket with access over TLS only (plain http locally)."""
         local = self.settings.local
         return s3.Bucket(
             self,
@@ -193,7 +193,7 @@ class Storage(Construct):
 
 
 def _lock(settings: Deployment) -> dict[str, Any]:
-    """Return how long S3 itself keeps each version (Object Lock, governance mode), if at all."""
+    """Return the arguments of Object Lock (governance mode); empty if it is off."""
     if not settings.lock_days:
         return {}
     retention = Duration.days(settings.lock_days)

@@ -16,8 +16,8 @@ PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 class SqlTables(Construct):
     """A database, and a table over the folder of each of them.
 
-    Athena reads all files below a table's folder; what an animal's folder is called is in the
-    rows, too, so that no partition has to be entered.
+    Athena reads all files below a table's folder. The rows include the name of the animal's
+    folder, so no partitions have to be registered.
     """
 
     def __init__(

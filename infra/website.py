@@ -1,7 +1,7 @@
 """The site's address: CloudFront before the results pages, the notebook app and the API.
 
-The pages of both are in the private site bucket. Below ``/rest`` is the API, so that the app calls
-it without preflights and its session's cookie never leaves this address.
+The pages of both are in the private site bucket. The API is below ``/rest``, so that the app calls
+it without preflights and the session's cookie never leaves this address.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Of the results pages. Nothing is fetched from other hosts."""
+"""Content security policy of the results pages. Nothing is fetched from other hosts."""
 
 APP_PAGES = """\
 function handler(event) {
@@ -56,17 +56,17 @@ function handler(event) {
 """ % {"length": len(API_PREFIX)}  # noqa: UP031
 
 FRONT_HEADER = "X-Fornix-Front"
-"""Header by which the API knows that the site's distribution asks, so that it believes it whose
-address it asks for."""
+"""Header by which the API recognises the site's distribution, and then trusts the client address
+that it passes on."""
 
 
 def front_secret() -> str:
-    """Return what the distribution tells the API: the stack's own id, which nobody else knows."""
+    """Return the distribution's secret for the API: the stack's id, which nobody else knows."""
     return Fn.select(2, Fn.split("/", Aws.STACK_ID))
 
 
 def app_policy(data: str) -> str:
-    """Return the content security policy of the app, which puts files into a bucket."""
+    """Return the content security policy of the app, which uploads files to a bucket."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -85,13 +85,13 @@ def app_policy(data: str) -> str:
 
 
 class Website(Construct):
-    """Distribution with security headers; objects say themselves how long they may be cached.
+    """Distribution with security headers; each object has its own cache lifetime.
 
     Parameters
     ----------
     scope, settings, storage
     api_id
-        Of the REST API that is served below ``/rest``.
+        Id of the REST API that is served below ``/rest``.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Website(Construct):
         self.settings = settings
         origin = origins.S3BucketOrigin.with_origin_access_control(
             storage.site,
-            # Told of what is not there, S3 answers 404 to who may list, else 403
+            # For a missing object S3 answers 404 to roles that may list the bucket, else 403
             origin_access_levels=[cloudfront.AccessLevel.READ, cloudfront.AccessLevel.LIST],
         )
         pages = cloudfront.CachePolicy(
@@ -130,7 +130,7 @@ class Website(Construct):
 
         results = self._headers("Headers", "site", CONTENT_SECURITY_POLICY, "camera=()")
         app = self._headers("AppHeaders", "app", app_policy(self._data(storage)), "camera=(self)")
-        # Here `infra.local.front.SiteFront` does what scripts of CloudFront do
+        # Locally `infra.local.front.SiteFront` replaces the scripts of CloudFront
         app_pages = None if settings.local else self._script("AppPages", "app-pages", APP_PAGES)
         more = {
             path: cloudfront.BehaviorOptions(**behaviour(app, app_pages))
@@ -145,8 +145,8 @@ class Website(Construct):
             default_behavior=cloudfront.BehaviorOptions(**behaviour(results)),
             additional_behaviors=more,
             default_root_object="index.html",
-            # It holds for the API's answers too, so no page stands for its refusals (403), and
-            # none is kept: what is not there may be there a moment later
+            # This applies to the API's answers too, so refusals (403) have no page, and nothing is
+            # cached: a missing page may exist a moment later
             error_responses=[
                 cloudfront.ErrorResponse(
                     http_status=404,
@@ -163,7 +163,7 @@ class Website(Construct):
             log_bucket=storage.logs,
             log_file_prefix="cloudfront/",
         )
-        # The state of the incremental analyses lives beside the pages and is nobody's business.
+        # The state of the incremental analyses is stored beside the pages and is private.
         storage.site.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="StateIsNotServed",
@@ -180,7 +180,7 @@ class Website(Construct):
         return cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS
 
     def _data(self, storage: Storage) -> str:
-        """Return the origins at which the app's pages put and get files."""
+        """Return the origins where the app's pages put and get files."""
         if self.settings.local:
             return "http://127.0.0.1:*"
         bucket = storage.data_name
@@ -233,7 +233,7 @@ class Website(Construct):
         )
 
     def _api(self, api_id: str) -> cloudfront.BehaviorOptions:
-        """Return how requests go to the API: as they are, but for the prefix and the host."""
+        """Return the behaviour of requests to the API: only prefix and host are changed."""
         return cloudfront.BehaviorOptions(
             origin=origins.HttpOrigin(
                 f"{api_id}.execute-api.{Aws.REGION}.{Aws.URL_SUFFIX}",
@@ -247,7 +247,7 @@ class Website(Construct):
             cache_policy=cloudfront.CachePolicy.CACHING_DISABLED,
             origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
             function_associations=_on_request(self._script("CutPrefix", "rest", CUT_PREFIX)),
-            compress=False,  # the API's answers come compressed
+            compress=False,  # the API compresses its answers itself
         )
 
 

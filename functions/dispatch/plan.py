@@ -103,7 +103,7 @@ def session_shown(eid: str) -> None:
 
 
 def _calendar(session: Session) -> Calendar:
-    """Return the embargo dates of a session, read from the table."""
+    """Return the time zone and the embargoes of a session, read from the table."""
 
     def said(kind: str, key: str, field: str) -> str:
         document = documents.find(kind, key)

@@ -77,7 +77,7 @@ def up(
     Exit codes: 0 everything was processed (or nothing was asked for), 1 something failed, 3 the
     system could not start.
     """
-    # Not at the top: the commands that need no cloud shall not import its libraries.
+    # Not at the top: commands without a cloud must not import its libraries.
     from infra.local.cloud import CloudError
     from infra.local.demo import DemoError, page_of, process
     from infra.local.logs import NewErrors
@@ -142,7 +142,7 @@ def up(
         failed = True
         console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
     finally:
-        errors.tell(console)  # before the stop, which cuts off functions at work
+        errors.tell(console)  # before the stop, which interrupts running functions
         figure.stop()
         workers.stop()
         system.stop()

@@ -20,7 +20,7 @@ from infra.local.home import Home
 from infra.settings import ROOT
 
 START_SECONDS = 60
-"""How long a process may take until it answers; a busy machine needs a few of these."""
+"""Seconds that a process may take until it answers; a busy machine needs several."""
 
 
 class CloudError(Exception):
@@ -28,7 +28,7 @@ class CloudError(Exception):
 
 
 def dynoxide() -> Path | None:
-    """Return DynamoDB's binary, or None where there is no build for this machine."""
+    """Return DynamoDB's binary, or None if there is no build for this machine."""
     binary = ROOT / "node_modules" / "@dynoxide" / "linux-x64" / "dynoxide"
     fits = platform.system() == "Linux" and platform.machine() == "x86_64"
     return binary if fits and binary.exists() else None
@@ -60,7 +60,7 @@ class EmbeddedCloud:
         """
         self._check_ports()
         self._check_database()
-        # Work folders that functions left behind when they were killed.
+        # Work folders of killed functions.
         shutil.rmtree(self.home.path / "cloud" / "tmp", ignore_errors=True)
         ports = self.home.ports
         address = None
@@ -118,7 +118,7 @@ class EmbeddedCloud:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            # A function that was at work would go on looking for what is no longer there.
+            # A running function would continue to search for stopped services.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
@@ -134,7 +134,7 @@ class EmbeddedCloud:
         return {name: process.pid for name, process in self._processes.items()}
 
     def _check_ports(self) -> None:
-        """Refuse to start where another program listens."""
+        """Refuse to start if another program uses a port."""
         busy = self.home.ports.busy()
         if self.binary is None:
             busy.pop("dynamodb", None)
@@ -146,7 +146,7 @@ class EmbeddedCloud:
             )
 
     def _check_database(self) -> None:
-        """Refuse to start beside a table that the other DynamoDB holds."""
+        """Refuse to start if the table is stored by the other DynamoDB."""
         marker = self.home.path / "dynamodb.engine"
         engine = "dynoxide" if self.binary else "ministack"
         if marker.exists() and marker.read_text() != engine:
@@ -158,7 +158,7 @@ class EmbeddedCloud:
         marker.write_text(engine)
 
     def _log(self, name: str) -> Path:
-        """Return where a process writes."""
+        """Return the log file of a process."""
         return self.home.logs / f"{name}.log"
 
     def _spawn(self, name: str, command: list[str]) -> None:
@@ -174,7 +174,7 @@ class EmbeddedCloud:
                 urllib.request.urlopen(address, timeout=5).close()  # noqa: S310
                 return
             except urllib.error.HTTPError:
-                return  # it answers, if only that it wants something else
+                return  # it answers, even if with an error
             except OSError as error:
                 if time.monotonic() > deadline:
                     raise CloudError(
@@ -187,14 +187,14 @@ class EmbeddedCloud:
 def spawn(
     command: Sequence[str], log: Path, *, cwd: Path, env: dict[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process in the background that ends with this one, whatever ends this one.
+    """Start a background process that ends with this one, however this one ends.
 
     Parameters
     ----------
     command
         Program and arguments.
     log
-        File to which its output is added.
+        File that its output is appended to.
     cwd, env
         Working folder and environment.
     """
@@ -206,7 +206,7 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            # Ctrl-C is for this process, which then stops the others in order.
+            # Ctrl-C reaches only this process, which then stops the others in order.
             start_new_session=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )

@@ -1,7 +1,7 @@
 """A simulated cohort through the whole system: from raw sessions to the training-time page.
 
-Each program is the one that a lab would use: the rig's upload, the labs' workers, ONE, and
-``fornix analyse``. Run by ``make cohort``; killed, it goes on where it stopped.
+It uses the programs of a lab: the rig's upload, the labs' workers, ONE, and ``fornix analyse``.
+``make cohort`` runs it; after a kill it continues where it stopped.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ROWS_AT_ONCE = 200
 """Rows of one ``POST /import``."""
 
 LOOKED_AT = 12
-"""Of these, how many are looked for on the site at a time; they come about in order."""
+"""Sessions searched on the site at a time; they appear roughly in order."""
 
 LOOK_SECONDS = 1.0
 
@@ -55,16 +55,16 @@ PATIENCE = 600.0
 """Seconds without a new page after which something must be wrong."""
 
 TASKS_AT_ONCE = 3
-"""A worker's tasks at a time: while one computes, others are on their way."""
+"""Concurrent tasks of a worker: while one computes, others transfer data."""
 
 OTHER_NAMES = {"Water 2% Citric Acid": "Citric Acid Water 2%"}
-"""Waters that the daily tables name in two ways."""
+"""Waters with two names in the daily tables."""
 
 Rows = dict[str, list[dict[str, Any]]]
 
 
 def records(mouse: Mouse) -> Rows:
-    """Return the rows of a mouse's records by resource, with identifiers of their own."""
+    """Return the rows of a mouse's records by resource, with new identifiers."""
     facts, name = mouse.facts, mouse.subject
     waters = [
         (day, OTHER_NAMES.get(kind, kind))
@@ -76,7 +76,7 @@ def records(mouse: Mouse) -> Rows:
             {"start_time": f"{day}T09:00:00", "reference_weight": grams}
             for day, grams in facts["restrictions"]
         ],
-        # The tables have some days twice.
+        # The tables contain some days twice.
         "weighings": [
             {"date_time": f"{day}T09:30:00", "weight": grams}
             for day, grams in dict(map(tuple, facts["weighings"])).items()
@@ -95,7 +95,7 @@ def records(mouse: Mouse) -> Rows:
 
 
 def register(client: Client, mice: Sequence[Mouse]) -> None:
-    """Make the mice, their weights, restrictions and waters, where they are not there yet.
+    """Create the missing mice, weights, restrictions and waters.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def register(client: Client, mice: Sequence[Mouse]) -> None:
 
 
 def register_once(home: Home, mice: Sequence[Mouse]) -> None:
-    """Register the mice unless a run before this has."""
+    """Register the mice unless an earlier run has."""
     done = home.path / "registered"
     mark = sha256(json.dumps([asdict(mouse) for mouse in mice]).encode()).hexdigest()
     if not done.exists() or done.read_text() != mark:
@@ -145,15 +145,16 @@ def jobs_of(out: Path, mouse: Mouse) -> list[Job]:
 def send(
     system: System, out: Path, mice: Sequence[Mouse], until: float = math.inf
 ) -> Iterator[Job]:
-    """Upload the sessions and yield each when it is on the site.
+    """Upload the sessions and yield each as soon as it is on the site.
 
-    The rigs of the labs upload beside each other and beside the workers, at most :data:`AHEAD`
-    sessions ahead of the site. After ``until`` (monotonic clock) they begin no further mouse.
+    The rigs of the labs upload in parallel with each other and with the workers, at most
+    :data:`AHEAD` sessions ahead of the site. After ``until`` (monotonic clock) they start no
+    further mouse.
 
     Raises
     ------
     DemoError
-        A session is refused, or nothing goes forward any more.
+        A session is refused, or there is no progress any more.
     """
     jobs: dict[str, list[list[Job]]] = {}
     for mouse in mice:
@@ -211,12 +212,12 @@ def _count(client: Client, status: Status) -> int:
 
 
 def _explain(system: System, jobs: Sequence[Job]) -> None:
-    """Say why nothing goes forward.
+    """Explain why there is no progress.
 
     Raises
     ------
     DemoError
-        Always, with the tasks of the sessions that were to come next.
+        Always, with the tasks of the next sessions.
     """
     client = connect(system.home, ADMINISTRATOR)
     reasons = []
@@ -242,13 +243,13 @@ def analyse(system: System, mice: Sequence[Mouse], options: Sequence[str]) -> Pa
     Raises
     ------
     DemoError
-        A program fails, other than by too few mice.
+        A program fails for another reason than too few mice.
     """
     home = system.home
     scientist = home.path / "scientist"
     cache, out = scientist / "ONE", home.path / "training-time"
     scientist.mkdir(exist_ok=True)
-    # ONE knows a server by its port, which may be another one today.
+    # ONE identifies a server by its port, which may have changed.
     shutil.rmtree(scientist / ".one", ignore_errors=True)
     env = environment(home, f"{LABS[0]}_member") | {"HOME": str(scientist)}
     setup = [*FORNIX, "one-setup", "--cache-dir", str(cache), "--default", "--force"]
@@ -320,7 +321,7 @@ def main(
 ) -> None:
     """Simulate a cohort and take it through the whole system to the training-time page."""
     console = Console(highlight=False)
-    # A stop by any signal stops what was started too.
+    # Any signal also stops the started processes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     last_time = free_ports and (home / "ports.json").exists()
     ports = Ports.free() if free_ports else Ports()

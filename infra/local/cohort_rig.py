@@ -1,4 +1,4 @@
-"""The rigs of a simulated cohort: one for each lab, which sends mouse after mouse."""
+"""The rigs of a simulated cohort: one per lab, which uploads mouse after mouse."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from infra.local.workers import FORNIX, environment
 from lab.client import Client
 
 PAGE = 250
-"""Sessions of one list's answer."""
+"""Sessions per page of the list."""
 
 
 AHEAD = 40
-"""Sessions of a lab that may be registered and not yet on the site."""
+"""Most sessions of a lab that are registered but not yet on the site."""
 
 
 class Rig(Thread):
-    """Uploads the mice of a lab, one after the other, and has the lab make them public.
+    """Uploads the mice of a lab, one after the other, and makes them public as the lab.
 
     Parameters
     ----------
     home
         State folder of a running system.
     lab
-        Whose rig it is.
+        Lab of the rig.
     jobs
         The sessions of each mouse.
     until
-        When no further mouse is begun (monotonic clock).
+        Time after which no further mouse is started (monotonic clock).
     """
 
     def __init__(self, home: Home, lab: str, jobs: Sequence[list[Job]], until: float) -> None:
@@ -47,7 +47,7 @@ class Rig(Thread):
         self._stopped = Event()
 
     def run(self) -> None:
-        """Upload what is not there yet; the sessions that are registered come first."""
+        """Upload the missing sessions; registered ones come first."""
         try:
             manager = connect(self.home, f"{self.lab}_manager")
             registered = dict(_registered(manager, self.lab))
@@ -67,13 +67,13 @@ class Rig(Thread):
             self.error = error
 
     def stop(self) -> None:
-        """Stop; what has been uploaded is kept."""
+        """Stop; uploaded sessions are kept."""
         self._stopped.set()
         if (process := self._process) is not None:
             process.terminate()
 
     def _publish(self, manager: Client, job: Job) -> None:
-        """Make a session public unless it has its page; not too many ahead of the workers."""
+        """Make a session public unless it has its page; stay near to the workers."""
         while len(self.registered) >= AHEAD and not self._stopped.wait(0.2):
             pass
         job.page = exists(page_of(self.home, job))

@@ -1,7 +1,7 @@
 """The main job on one computer: sessions from the rig to the results site.
 
-Everything is done by the programs that a lab would use: ``fornix rig upload`` with the rig's
-account, ``fornix worker`` with the workers', and the HTTP API.
+It uses the programs of a lab: ``fornix rig upload`` with the rig's account, ``fornix worker`` with
+the workers' account, and the HTTP API.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ RAW_PROBE = "raw_ephys_data/probe00"
 """Collection of a simulated probe's voltage."""
 
 RAW_SECONDS, RAW_SITES = 8.0, 128
-"""How much of the voltage is simulated: 62 MB, enough to look at."""
+"""Simulated part of the voltage: 62 MB, enough for a picture."""
 
 UNITS = 20
 
 SETTINGS = "_iblrig_taskSettings.raw.json"
-"""Where a rig says which session it recorded."""
+"""File in which a rig describes its session."""
 
 PAGE_SECONDS = 15
-"""How long a session's page may take after its last task."""
+"""Seconds that a session's page may take after its last task."""
 
 LAB_OF_GIVEN_SESSIONS = LABS[0]
 
 
 class DemoError(Exception):
-    """A session did not get through; the message says where it stopped."""
+    """A session was not processed to its end; the message says where it stopped."""
 
 
 @dataclass
@@ -67,15 +67,15 @@ class Job:
     folder
         Session folder.
     lab, subject, date, number
-        Whose session it is.
+        Lab, animal, day and number of the session.
     eid
-        Session id, known once it is registered.
+        Session id, after registration.
     tasks
         Status by task name.
     processed_at
-        When all tasks were seen to have ended (monotonic clock); 0 before.
+        Time at which all tasks had ended (monotonic clock); 0 before.
     public
-        Whether it is published; if not, its page is for members of the lab.
+        Whether it is public; if not, its page is for members of the lab.
     page
         Whether the site shows it.
     """
@@ -98,7 +98,7 @@ class Job:
 
     @property
     def processed(self) -> bool:
-        """Whether there are tasks and all of them have ended."""
+        """Whether it has tasks and all have ended."""
         return bool(self.tasks) and all(Status.parse(s) in TERMINAL for s in self.tasks.values())
 
 
@@ -109,25 +109,25 @@ def process(
     timeout: float,
     as_json: bool = False,
 ) -> list[Job]:
-    """Take sessions from their folders to the results site, and tell what happened.
+    """Take sessions from their folders to the results site, and report what happened.
 
     Parameters
     ----------
     system
         A running system, with workers.
     console
-        Where to tell.
+        Console for the report.
     data
         Session folders; simulated sessions if there are none.
     timeout
         Seconds to wait for the processing of all sessions.
     as_json
-        Whether the uploads tell by lines of JSON.
+        Whether the uploads report by lines of JSON.
 
     Raises
     ------
     DemoError
-        If a session is refused, a task ends in an error, or the time is over.
+        If a session is refused, a task ends in an error, or the time runs out.
     """
     home = system.home
     client = connect(home, ADMINISTRATOR)
@@ -150,7 +150,7 @@ def process(
 
 
 def simulated(home: Home, console: Console) -> list[Job]:
-    """Return sessions of one made-up mouse per lab, written once per state folder."""
+    """Return sessions of one simulated mouse per lab, written once per state folder."""
     from lab.simulate.plan import PlannedSession, plan_cohort, simulate_mouse
     from lab.simulate.spikes import simulate_sorting, write_sorting
 
@@ -172,7 +172,7 @@ def simulated(home: Home, console: Console) -> list[Job]:
                 if session is mouse[-1]:  # the last day has a probe, with sorted spikes
                     sorting = simulate_sorting(truth.table, seed=seed, n_units=UNITS)
                     write_sorting(sorting, folder / SORTED)
-                    if lab == LABS[0]:  # one of them has the voltage, too
+                    if lab == LABS[0]:  # one of the probes has its voltage, too
                         write_voltage(sorting, folder / RAW_PROBE, seed)
                 sessions.append(
                     {
@@ -200,12 +200,12 @@ def write_voltage(sorting: dict[str, Any], folder: Path, seed: int) -> None:
 
 
 def given(folder: Path) -> Job:
-    """Return the session of a rig's folder, as its settings file tells.
+    """Return the session of a rig's folder, from its settings file.
 
     Raises
     ------
     DemoError
-        If there is no settings file, or it does not say whose session it is.
+        If there is no settings file, or it does not identify the session.
     """
     files = sorted(folder.glob(f"raw_*/{SETTINGS}"))
     if not files:
@@ -226,7 +226,7 @@ def given(folder: Path) -> Job:
 
 
 def register_subject(client: Client, job: Job) -> None:
-    """Make the session's subject if it is not there."""
+    """Create the session's subject if it does not exist."""
     body = {
         "nickname": job.subject,
         "lab": job.lab,
@@ -267,7 +267,7 @@ def wait(
     Raises
     ------
     DemoError
-        When the time is over, with what is missing.
+        When the time runs out, with the missing sessions.
     """
     deadline = time.monotonic() + timeout
     columns = (
@@ -306,13 +306,13 @@ def wait(
 
 
 def follow(system: System, client: Client, job: Job) -> None:
-    """Bring what is known of a session up to date; publish it once it is registered."""
+    """Update the state of a session; publish it once it is registered."""
     if not job.eid:
         query = {"subject": job.subject, "date_range": f"{job.date},{job.date}"}
         sessions = rows(client.get("/sessions", **query, number=job.number))
         if not sessions:
             return
-        if job.public:  # the site shows public sessions only; someone of the lab has to say so
+        if job.public:  # only public sessions are shown; a member of the lab publishes them
             connect(system.home, f"{job.lab}_manager").patch(
                 f"/sessions/{sessions[0]['id']}", {"public": True}
             )
@@ -325,7 +325,7 @@ def follow(system: System, client: Client, job: Job) -> None:
     elif not job.page:
         job.page = is_shown(system.home, client, job)
         if not job.page and time.monotonic() > job.processed_at + PAGE_SECONDS:
-            # It was made public after its analysis had run; the nightly build would see to it.
+            # It became public after its analysis had run; else the nightly build would show it.
             system.invoke("analysis", {"kind": "session.finished", "session": job.eid})
             job.processed_at = time.monotonic()
 
@@ -343,7 +343,7 @@ def page_of(home: Home, job: Job) -> str:
 
 
 def is_shown(home: Home, client: Client, job: Job) -> bool:
-    """Tell whether a session has its page."""
+    """Return whether a session has its page."""
     if job.public:
         return exists(page_of(home, job))
     data = addresses.session_data(job.eid)
@@ -355,7 +355,7 @@ def is_shown(home: Home, client: Client, job: Job) -> bool:
 
 
 def exists(url: str) -> bool:
-    """Tell whether there is a page at an address."""
+    """Return whether there is a page at an address."""
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310
             return bool(answer.status == 200)
@@ -364,7 +364,7 @@ def exists(url: str) -> bool:
 
 
 def report(home: Home, console: Console, jobs: list[Job]) -> None:
-    """Print what became of each session."""
+    """Print the result of each session."""
     for job in jobs:
         tasks = ", ".join(f"{name} {status}" for name, status in sorted(job.tasks.items()))
         console.print(f"[bold]{job.name}[/bold]  {tasks}", soft_wrap=True)

@@ -58,7 +58,7 @@ def deploy(
     stack: str = "fornix",
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, str]:
-    """Bring the embedded cloud to what the code says; unchanged, it takes a moment.
+    """Deploy the present code into the embedded cloud; without changes it takes a moment.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def deploy(
     stack
         The stack's name.
     progress
-        Told each step that takes a while.
+        Called with each step that takes a while.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def deploy(
 
 
 def code_archive() -> bytes:
-    """Return the functions' code as a zip; the same files give the same bytes."""
+    """Return the functions' code as a zip; equal files give equal bytes."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in code_files():
@@ -123,7 +123,7 @@ def code_archive() -> bytes:
 
 
 def _upload(home: Home, key: str, body: bytes) -> str:
-    """Put an asset where CloudFormation finds it, and return its address."""
+    """Store an asset for CloudFormation, and return its address."""
     s3: Any = client(home, "s3")
     with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=ASSETS)
@@ -132,7 +132,7 @@ def _upload(home: Home, key: str, body: bytes) -> str:
 
 
 def _create_tables(cloud: EmbeddedCloud, body: dict[str, Any]) -> None:
-    """Create in dynoxide the tables that the template declares and that are not there yet."""
+    """Create in dynoxide the missing tables of the template."""
     dynamodb: Any = _client(
         "dynamodb",
         f"http://127.0.0.1:{cloud.home.ports.dynamodb}",
@@ -210,7 +210,7 @@ def _apply(home: Home, stack: str, address: str, parameters: dict[str, str]) -> 
 
 
 def _put_refusals(home: Home, outputs: dict[str, str]) -> None:
-    """Give the API its gateway responses: the emulator imports none from its definition."""
+    """Add the API's gateway responses: the emulator does not import them from the definition."""
     gateway: Any = client(home, "apigateway")
     for kind, response in gateway_responses(outputs["Site"]).items():
         gateway.put_gateway_response(restApiId=outputs["ApiId"], responseType=kind, **response)

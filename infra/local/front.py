@@ -1,4 +1,4 @@
-"""The two addresses that people use: the API and the site, mapped onto what is deployed."""
+"""The two addresses for people: the API and the site, mapped onto the deployed resources."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ COMPRESSIBLE = (b"text/", b"application/json", b"application/javascript", b"imag
 """Content types that CloudFront compresses on the way."""
 
 SMALLEST_COMPRESSED = 1_000
-"""CloudFront leaves smaller answers as they are (bytes)."""
+"""Bytes below which CloudFront does not compress an answer."""
 
 
 AT_ONCE = 2 * (os.cpu_count() or 1)
-"""Requests that the API's function answers at once: each takes a process of some 200 MB."""
+"""Concurrent requests of the API's function: each takes a process of some 200 MB."""
 
 MOST_WAITING = 256
-"""Requests that wait for their turn; more are told to come again."""
+"""Most waiting requests; others are asked to come again."""
 
 
 class Turns:
-    """The way to the API's function: a few requests at once, the others one after another.
+    """The queue before the API's function: a few requests at once, the others wait.
 
-    AWS would start an environment for each; one computer has not the memory for that.
+    AWS would start an environment for each; one computer does not have the memory for that.
 
     Parameters
     ----------
     cloud
-        Who answers.
+        The embedded cloud.
     at_once, most_waiting
-        How many are answered at once, and how many may wait for it.
+        Most concurrent and most waiting requests.
 
     Attributes
     ----------
     waiting
-        How many wait.
+        Number of waiting requests.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Turns:
 
 
 class Deployed:
-    """What the last deployment told about itself, read again when it changes."""
+    """The outputs of the last deployment, read again when they change."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -101,9 +101,9 @@ class Front:
     cloud
         The embedded cloud.
     api
-        The way to the API's function.
+        The queue before the API's function.
     deployed
-        Where the stack's outputs are found.
+        Source of the stack's outputs.
     """
 
     def __init__(self, cloud: Asgi, api: Turns, deployed: Deployed) -> None:
@@ -148,14 +148,15 @@ class ApiFront(Front):
 class SiteFront(Front):
     """``http://127.0.0.1:8001/x`` is the distribution's ``/x``; compresses as CloudFront does.
 
-    What is below ``/rest`` is the API's, which the emulated distribution has no way to; the app's
-    page is found as the distribution's script finds it (`infra.website.APP_PAGES`).
+    Requests below ``/rest`` go to the API, because the emulated distribution cannot reach it. The
+    app's page is found in the same way as by the distribution's script
+    (`infra.website.APP_PAGES`).
     """
 
     async def serve(
         self, scope: Scope, receive: Receive, send: Send, outputs: dict[str, Any]
     ) -> None:
-        """Pass the request to the distribution or the API, its answer through a compressor."""
+        """Pass the request to the distribution or the API, and compress the answer."""
         accepted = next((v for k, v in scope["headers"] if k == b"accept-encoding"), b"")
         ranged = any(k == b"range" for k, _ in scope["headers"])
         target = Compressor(send) if b"gzip" in accepted and not ranged else send
@@ -173,7 +174,7 @@ class SiteFront(Front):
 
 
 def without_prefix(scope: Scope, prefix: str) -> Scope:
-    """Return a request's scope without what its path begins with."""
+    """Return a request's scope without a prefix of its path."""
     raw = (scope.get("raw_path") or scope["path"].encode()).removeprefix(prefix.encode())
     return {**scope, "path": scope["path"].removeprefix(prefix), "raw_path": raw}
 
@@ -187,7 +188,7 @@ class Compressor:
         self._parts: list[bytes] = []
 
     async def __call__(self, message: Any) -> None:
-        """Collect the answer, then send it, compressed where that pays."""
+        """Collect the answer, then send it, compressed if worthwhile."""
         if message["type"] == "http.response.start":
             self._start = message
             return
@@ -222,7 +223,7 @@ def _weak(etag: bytes) -> bytes:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    """Agree to start and to stop."""
+    """Acknowledge start and stop."""
     while True:
         message = await receive()
         await send({"type": message["type"] + ".complete"})

@@ -1,4 +1,4 @@
-"""The state folder of the system on one computer: what is where in it, and its ports."""
+"""The state folder of the system on one computer: its layout and its ports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_HOME = ".fornix"
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the system listens, on loopback."""
+    """The system's ports on loopback."""
 
     api: int = 8000
     site: int = 8001
@@ -25,7 +25,7 @@ class Ports:
 
     @classmethod
     def from_environment(cls) -> Ports:
-        """Return the ports that ``FORNIX_API_PORT`` and its like name, else the usual ones."""
+        """Return the ports from ``FORNIX_API_PORT`` and its like, else the default ones."""
         usual = asdict(cls())
         return cls(
             **{
@@ -47,12 +47,12 @@ class Ports:
                 sock.close()
 
     def busy(self) -> dict[str, int]:
-        """Return the ports that another program holds, by name."""
+        """Return the ports in use by other programs, by name."""
         return {name: port for name, port in asdict(self).items() if not _bindable(port)}
 
 
 def _bindable(port: int) -> bool:
-    """Tell whether this process could listen on a loopback port."""
+    """Return whether this process could listen on a loopback port."""
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -63,14 +63,14 @@ def _bindable(port: int) -> bool:
 
 
 class Home:
-    """A state folder. Everything the system keeps on one computer is below it.
+    """A state folder. All data of the system on one computer are below it.
 
     Parameters
     ----------
     path
-        The folder; created, for its owner only, if it is not there.
+        The folder; created, for its owner only, if it does not exist.
     ports
-        Ports to use from now on; those used last if not given.
+        Ports to use from now on; by default those used last.
     """
 
     def __init__(self, path: str | Path, ports: Ports | None = None) -> None:
@@ -93,10 +93,10 @@ class Home:
         return self.path / "deployed.json"
 
     def discard_unfinished(self) -> None:
-        """Remove what a first deployment left behind that was killed before it was complete.
+        """Remove the leftovers of a first deployment that was killed before it was complete.
 
-        Until then nothing of anyone's is in the folder, and half a stack's buckets would be in
-        the way of the next attempt.
+        Until then the folder has no user data, and the buckets of a partial stack would block the
+        next attempt.
         """
         if not self.deployed.exists():
             shutil.rmtree(self.path / "cloud", ignore_errors=True)
@@ -144,7 +144,7 @@ class Home:
 
     @property
     def credentials_file(self) -> Path:
-        """File with the passwords of the users that the seed made; readable by its owner only."""
+        """File with the passwords of the seed's users; readable by its owner only."""
         return self.path / "credentials.json"
 
     def read_credentials(self) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class Home:
         return loaded
 
     def write_credentials(self, credentials: dict[str, Any]) -> None:
-        """Store credentials so that a reader sees the old or the new ones, never a half."""
+        """Store credentials atomically: a reader sees the old or the new ones."""
         partial = self.credentials_file.with_suffix(".part")
         partial.unlink(missing_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

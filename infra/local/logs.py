@@ -1,8 +1,8 @@
-"""What the embedded cloud writes for people: a log per function, and one file with every error.
+"""Logs of the embedded cloud for people: one per function, and one file with every error.
 
-``logs/function-<name>.log`` has each line that a function wrote, as it came, and the end of each
-invocation with its request id. ``logs/errors.log`` has what failed: functions that raised or ran
-out of time, requests that were answered 5xx, and errors of the emulator itself.
+``logs/function-<name>.log`` has the lines that a function wrote, and the end of each invocation
+with its request id. ``logs/errors.log`` has the failures: functions that raised or ran out of
+time, requests that were answered 5xx, and errors of the emulator itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.markup import escape
 ERRORS = "errors.log"
 
 LARGEST = 5_000_000
-"""Bytes of a log after which it is set aside; one older file is kept."""
+"""Bytes of a log after which it is rotated; one older file is kept."""
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -29,14 +29,14 @@ _RECORD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (?=[A-Z]+ )")
 
 
 def _handler(path: Path, form: str) -> logging.Handler:
-    """Return a handler that adds to a file, which is made when first written to."""
+    """Return a handler that appends to a file, which is created at the first write."""
     handler = RotatingFileHandler(path, maxBytes=LARGEST, backupCount=1, delay=True)
     handler.setFormatter(logging.Formatter(form))
     return handler
 
 
 def keep_errors(folder: Path) -> None:
-    """Write the errors of this process to the folder's file of errors, wherever they come from."""
+    """Write all errors of this process to the folder's file of errors."""
     handler = _handler(folder / ERRORS, FORMAT)
     handler.setLevel(logging.ERROR)
     handler.addFilter(_is_no_goodbye)
@@ -44,7 +44,7 @@ def keep_errors(folder: Path) -> None:
 
 
 def _is_no_goodbye(record: logging.LogRecord) -> bool:
-    """Tell errors from connections that were cut because the server stops."""
+    """Return whether a record is an error, and not a connection cut by the server's stop."""
     cut = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
     return not (record.name == "asyncio" and cut)
 
@@ -55,7 +55,7 @@ class FunctionLogs:
     Parameters
     ----------
     folder
-        Where they are kept.
+        Their folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,7 +64,7 @@ class FunctionLogs:
         self._before: dict[str, str] = {}
 
     def line(self, function: str, text: str) -> None:
-        """Keep a line that a function wrote; a logged exception is an error too."""
+        """Write a line of a function; a logged exception is an error too."""
         self._of(function).info("%s", text)
         what = _exception(text, self._before.get(function, ""))
         self._before[function] = text
@@ -74,7 +74,7 @@ class FunctionLogs:
             )
 
     def end(self, function: str, request: str, ms: int, failure: str | None) -> None:
-        """Keep the end of an invocation; one that failed is an error.
+        """Write the end of an invocation; a failed one is an error.
 
         Parameters
         ----------
@@ -83,9 +83,9 @@ class FunctionLogs:
         request
             Id of the invocation.
         ms
-            How long it took.
+            Duration in milliseconds.
         failure
-            What it had logged, if it failed.
+            Its log, if it failed.
         """
         self._of(function).info("END %s after %d ms", request, ms)
         if failure is None:
@@ -120,7 +120,7 @@ class FunctionLogs:
 
 
 def _exception(text: str, before: str) -> str | None:
-    """Return what a line says of an exception: structured, or a traceback after its message."""
+    """Return the exception in a log line: structured, or a traceback after its message."""
     if text.startswith("Traceback (most recent call last)"):
         return before or "an exception"
     if text.startswith("{") and '"exception"' in text:
@@ -131,12 +131,12 @@ def _exception(text: str, before: str) -> str | None:
 
 
 class NewErrors:
-    """Reads what has been added to a file of errors.
+    """Reads new entries of a file of errors.
 
     Parameters
     ----------
     folder
-        Folder of the logs; what its file of errors has already is old.
+        Folder of the logs; existing entries of its file of errors are old.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -155,7 +155,7 @@ class NewErrors:
         return [_RECORD.sub("", line) for line in lines if _RECORD.match(line)]
 
     def tell(self, console: Console) -> None:
-        """Print the new errors, and where their whole is."""
+        """Print the new errors, and the file with their full text."""
         lines = self.read()
         for line in lines:
             console.print(f"[red]{escape(line)}[/red]", soft_wrap=True)

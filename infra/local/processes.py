@@ -1,8 +1,8 @@
-"""How many processes a function of the embedded cloud has, and who waits for one.
+"""The processes of the embedded cloud's functions, and the requests that wait for them.
 
-ministack starts a process for each request that finds all others at work, and has that request
-wait until the process is ready: seconds, on a computer that is busy. Here the process starts
-apart, one at a time, and the request takes the first that is free.
+If all processes are busy, ministack starts another one, and the request waits until it is ready:
+seconds on a busy computer. Here a process starts in the background, one at a time, and the request
+takes the first free one.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import time
 from typing import Any
 
 FUNCTIONS = frozenset({"fornix-api"})
-"""Functions that people wait for, and that never call themselves: those would wait for ever."""
+"""Functions that people wait for and that never call themselves: a self-call would wait for ever.
+"""
 
 log = logging.getLogger(__name__)
 
 
 class Processes:
-    """The processes of functions, in the place of ministack's own lending of them.
+    """The processes of functions; replaces ministack's own management.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class Processes:
         qualifier: str = "$LATEST",
         max_concurrency: int | None = None,
     ) -> tuple[Any, str]:
-        """Lend a process of a function, and say whether it was there before.
+        """Return a process of a function, and whether it existed before.
 
         Returns
         -------
@@ -77,7 +78,7 @@ class Processes:
                 self._freed.wait()
 
     def release(self, process: Any) -> None:
-        """Take a process back; who waits for one may have it."""
+        """Take a process back; a waiting request may get it."""
         self._release(process)
         with self._freed:
             self._freed.notify_all()
@@ -88,12 +89,12 @@ class Processes:
         return process
 
     def _start_apart(self, key: str, process: Any) -> None:
-        """Start a process in a thread, with what ministack knows of the request at hand."""
+        """Start a process in a thread, with ministack's context of the present request."""
 
         def start() -> None:
             try:
                 self._runtime.ensure_spawned(process)
-            except Exception:  # whoever gets it next starts it again, and is told why it fails
+            except Exception:  # the next request starts it again and gets the error
                 log.exception("a process of %s did not start", key)
             finally:
                 with self._freed:

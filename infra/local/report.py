@@ -1,4 +1,4 @@
-"""What is printed of a system on one computer: where all is, and what to do next."""
+"""The printed report of a system on one computer: its addresses, and the next steps."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def hints(home: Home) -> list[str]:
 
 
 def addresses_of(home: Home) -> dict[str, str]:
-    """Return where a program finds everything."""
+    """Return the addresses for a program."""
     return {"site": home.site_url, "api": home.api_url, "users": str(home.credentials_file)}
 
 
 def describe(home: Home, console: Console) -> None:
-    """Print where everything is and how to connect."""
+    """Print the addresses and how to connect."""
     commands = "\n  ".join(hints(home))
     user = home.read_credentials()["users"][f"{LABS[0]}_member"]
     console.print(

@@ -1,8 +1,8 @@
-"""Fetch the sessions of mice and what is known of them as a scientist does: with ONE.
+"""Fetch the sessions of mice and their facts as a scientist does: with ONE.
 
-Run as a program of its own, as ONE reads its parameters once for a process. ``fornix one-setup``
-has written them. Downloads go to ONE's cache folder, in which ``fornix analyse training-time
---sessions`` then works; what is there already is not sent again.
+It is a separate program, because ONE reads its parameters once per process. ``fornix one-setup``
+has written them. Downloads go to ONE's cache folder, where ``fornix analyse training-time
+--sessions`` reads them; existing files are not downloaded again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SETTINGS = "raw_behavior_data/_iblrig_taskSettings.raw.json"
 AMBIENT = "raw_behavior_data/_iblrig_ambientSensorData.raw.jsonable"
 
 WHEEL_SESSIONS = 5
-"""First sessions whose wheel the features look at."""
+"""Number of first sessions whose wheel the features use."""
 
 
 def fetch(subjects: Iterable[str]) -> None:
@@ -32,7 +32,7 @@ def fetch(subjects: Iterable[str]) -> None:
         warnings.simplefilter("ignore")
         from one.api import ONE
 
-        # Answers that ONE kept of an earlier run may lack sessions.
+        # Cached answers of an earlier run may lack sessions.
     one = ONE(silent=True, cache_rest=None)
     folder = Path(one.cache_dir)
     file = folder / "subjects.json"
@@ -49,7 +49,7 @@ def fetch(subjects: Iterable[str]) -> None:
 
 
 def behaviour(paths: Iterable[str], number: int) -> list[str]:
-    """Return the files with trials, and for a mouse's first sessions those with the wheel."""
+    """Return the files with trials, and for a mouse's first sessions also those with the wheel."""
     paths = list(paths)
     trials = [path for dataset in trials_in(paths)[:1] for path in dataset.files.values()]
     wheel = [dataset.files["position"] for dataset in wheel_in(paths)[:1]]
@@ -57,7 +57,7 @@ def behaviour(paths: Iterable[str], number: int) -> list[str]:
 
 
 def facts_of(one: Any, subject: str) -> dict[str, Any]:
-    """Return what the database says of a mouse, as ``--sessions`` reads it."""
+    """Return the database's facts of a mouse, in the form that ``--sessions`` reads."""
     subject_record = one.alyx.rest("subjects", "read", id=subject)
     restrictions = one.alyx.rest("water-restriction", "list", nickname=subject)
     return {

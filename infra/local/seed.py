@@ -1,7 +1,7 @@
 """The first labs, users and records of the system on one computer.
 
 The first administrator is written to the table (``infra.prepare``), because only an administrator
-may make users. Everything else goes through the HTTP API, as on AWS.
+may create users. Everything else goes through the HTTP API, as on AWS.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lab.client import Client, RequestRefused, Settings
 from lab.site import DEMO_LABS
 
 LABS = ("fimbrialab", "septumlab")
-"""Made-up labs; synthetic data never carry a real lab's name."""
+"""Invented labs; synthetic data never have a real lab's name."""
 
 ROLES = ("member", "manager", "rig", "worker")
 """Each lab has one user of each role, ``<lab>_<role>``."""
@@ -25,7 +25,7 @@ ROLES = ("member", "manager", "rig", "worker")
 ADMINISTRATOR = "admin"
 
 PROJECT = "synthetic"
-"""What the settings of simulated sessions name."""
+"""Project in the settings of simulated sessions."""
 
 SUBJECTS_PER_LAB = 3
 
@@ -39,7 +39,7 @@ def usernames() -> list[str]:
 
 
 def subjects(lab: str) -> list[str]:
-    """Return the nicknames of a lab's made-up mice, as ``SYN_101``."""
+    """Return the nicknames of a lab's simulated mice, such as ``SYN_101``."""
     first = 100 * (LABS.index(lab) + 1)
     return [f"SYN_{first + number:03d}" for number in range(1, SUBJECTS_PER_LAB + 1)]
 
@@ -47,7 +47,7 @@ def subjects(lab: str) -> list[str]:
 def draw_passwords(home: Home) -> dict[str, Any]:
     """Return the users with their passwords, drawn at random when they are first asked for.
 
-    They are kept before the users are made, so that an interrupted seed goes on with the same.
+    They are stored before the users are created, so that an interrupted seed continues with them.
     """
     credentials = home.read_credentials()
     users: dict[str, Any] = credentials.setdefault("users", {})
@@ -58,10 +58,10 @@ def draw_passwords(home: Home) -> dict[str, Any]:
 
 
 def seed(home: Home) -> None:
-    """Make what is missing through the HTTP API; nothing that exists is changed."""
+    """Create the missing records through the HTTP API; existing ones are not changed."""
     wanted = list(_wanted(draw_passwords(home)))
     done = home.path / "seeded"
-    # Passwords are random, so this says nothing of them.
+    # Passwords are random, so this reveals nothing.
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
     if done.exists() and done.read_text() == mark:
         return
@@ -78,7 +78,7 @@ def connect(home: Home, username: str) -> Client:
 
 
 def ensure(client: Client, resource: str, key: str, body: dict[str, Any]) -> Any:
-    """Return the record with a key, made if there is none."""
+    """Return the record with a key; create it if there is none."""
     try:
         return client.get(f"/{resource}/{key}")
     except RequestRefused as error:
@@ -88,7 +88,7 @@ def ensure(client: Client, resource: str, key: str, body: dict[str, Any]) -> Any
 
 
 def _wanted(users: dict[str, Any]) -> Iterator[Wanted]:
-    """Yield what there should be, in an order in which each refers to earlier ones only."""
+    """Yield the records of the seed, each after the records that it refers to."""
     for lab in LABS:
         place = DEMO_LABS[lab]
         body = {

@@ -18,14 +18,14 @@ from infra.local.logs import keep_errors
 
 
 class Listener(uvicorn.Server):
-    """A server on a loopback port, which ends when it is told to and not by signals.
+    """A server on a loopback port that ends on request and not by signals.
 
     Parameters
     ----------
     app
-        What it serves.
+        The ASGI application.
     port
-        Where it listens.
+        The port.
     """
 
     def __init__(self, app: ministack.Asgi, port: int) -> None:
@@ -40,7 +40,7 @@ class Listener(uvicorn.Server):
                 lifespan="on",
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=1,
-                # ministack says these itself, as AWS does.
+                # ministack sends these itself, as AWS does.
                 server_header=False,
                 date_header=False,
             )
@@ -48,7 +48,7 @@ class Listener(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to who runs several servers."""
+        """Leave signals to the process that runs several servers."""
         yield
 
 
@@ -72,7 +72,7 @@ async def _run(home: Home, dynamodb: str | None) -> None:
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop)
-    # Ctrl-C reaches the whole process group; the supervisor decides what stops when.
+    # Ctrl-C reaches the whole process group; the supervisor stops the processes in order.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     await asyncio.gather(*(listener.serve() for listener in listeners))
 

@@ -1,6 +1,6 @@
-"""What the demonstration has beside sessions: weights and water to look at, and Fig. 2.
+"""Data of the demonstration beside sessions: weights, water, and Fig. 2.
 
-All of it goes in as a lab would put it in: by a member's account through the HTTP API, and by the
+All data are entered as a lab does it: by a member's account through the HTTP API, and by the
 command that analyses mice.
 """
 
@@ -22,16 +22,16 @@ from infra.settings import API_PREFIX, ROOT
 from lab.client import Client
 
 COHORT = ROOT.parent / "shared" / "data" / "training_cohort"
-"""The real mice of the paper's figure, where they lie beside the checkout."""
+"""Folder of the real mice of the paper's figure, beside the checkout."""
 
 START_WEIGHT = 22.0
-"""Grams of a mouse before its restriction."""
+"""Weight of a mouse before its restriction in grams."""
 
 DAYS_SHOWN = 12
 
 
 def colony(home: Home, today: datetime.date) -> None:
-    """Give each lab's mice weights, a water restriction and water, up to today; once."""
+    """Add weights, a water restriction and water of each lab's mice up to today, once."""
     done = home.path / "colony"
     if done.exists():
         return
@@ -48,12 +48,12 @@ def _history(client: Client, nickname: str, grams: float, today: datetime.date) 
     for at, (day, weight) in enumerate(zip(days, _weights(grams), strict=True)):
         at_nine = f"{day}T09:00:00"
         weighing = {"subject": nickname, "weight": weight}
-        if day != today:  # today's is of this moment
+        if day != today:  # today's weight has the present time
             weighing["date_time"] = at_nine
         client.post("/weighings", weighing)
         if at == 2:
             client.post("/water-restriction", {"subject": nickname, "start_time": at_nine})
-        if at >= 2 and day != today:  # today's water is for the visitor to give
+        if at >= 2 and day != today:  # today's water is left to the visitor
             water = {
                 "subject": nickname,
                 "date_time": f"{day}T16:00:00",
@@ -70,7 +70,7 @@ def _weights(grams: float) -> Iterator[float]:
 
 
 class Figure2:
-    """The training-time page, made beside everything else by a process of its own."""
+    """The training-time page, made by a separate process."""
 
     def __init__(self, system: System) -> None:
         self.system = system
@@ -79,7 +79,7 @@ class Figure2:
         self._published = system.home.path / "training-time-published"
 
     def start(self) -> None:
-        """Begin the analysis, unless it was done or there are no mice to analyse."""
+        """Start the analysis, unless it was done or there are no mice."""
         if self._published.exists() or not COHORT.is_dir():
             return
         if not (self.out / "training_time.json").exists():
@@ -92,7 +92,7 @@ class Figure2:
             )
 
     def publish(self) -> bool:
-        """Publish the page when the analysis has ended; return whether it has just been."""
+        """Publish the page when the analysis has ended; return whether this just happened."""
         result = self.out / "training_time.json"
         running = self._process is not None and self._process.poll() is None
         if running or self._published.exists() or not result.exists():

@@ -26,7 +26,7 @@ AT_START = (
     ("analysis", "nightly"),
     ("notices", "notices"),
 )
-"""Scheduled events that are sent once at each start: they make good what a kill interrupted."""
+"""Scheduled events that are sent once at each start: they repair interrupted work."""
 
 Progress = Callable[[str], None]
 
@@ -47,7 +47,7 @@ class System:
         self.cloud = EmbeddedCloud(home, own_dynamodb=own_dynamodb)
 
     def start(self, progress: Progress = lambda _: None) -> None:
-        """Bring everything up, or back to where it was; safe to interrupt and to repeat.
+        """Start the whole system, or restart it; safe to interrupt and to repeat.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class System:
             raise
 
     def _prepare(self) -> None:
-        """Publish the site's fixed files and make the first administrator, if not yet done."""
+        """Publish the site's fixed files and create the first administrator, if not yet done."""
         done = self.home.path / "prepared"
         mark = code_hash(self._site_files())
         if done.exists() and done.read_text() == mark:
@@ -108,10 +108,10 @@ class System:
         return [path.stat().st_mtime for path in sorted(made)]
 
     def reconcile(self) -> None:
-        """Send each stage the event with which it finds work that lost its message.
+        """Send each stage the event that makes it search for work with a lost message.
 
-        Sent as a schedule does: without waiting, and what fails goes to the dead-letter queue.
-        ``start`` says that nothing else is on its way, so that nothing has to settle first.
+        They are sent as by a schedule: without waiting, and failures go to the dead-letter queue.
+        ``start`` means that no other event is on its way, so no waiting time is needed.
         """
         lambda_: Any = client(self.home, "lambda")
         for function, kind in AT_START:
@@ -147,7 +147,7 @@ class System:
         return "\n".join(event["message"].rstrip() for event in events[-lines:])
 
     def environment(self) -> dict[str, str]:
-        """Return what a program on this computer needs to reach the system as root."""
+        """Return the environment of a program on this computer that uses the system as root."""
         key, secret = self.home.root_credentials()
         outputs = json.loads(self.home.deployed.read_text())
         return {

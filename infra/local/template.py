@@ -1,4 +1,4 @@
-"""The local template, synthesized once and kept until something that it is made from changes."""
+"""The local template, synthesized once and cached until its sources change."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def template(
     labs
         Labs that get a queue and a role.
     progress
-        Told when a synthesis is needed.
+        Called when a synthesis is needed.
 
     Raises
     ------
     RuntimeError
-        If the synthesis fails, with what it said.
+        If the synthesis fails, with its output.
     """
     context = {"local": True, "labs": list(labs)}
     cached = CACHE / f"template-{_fingerprint(context)}.json"
@@ -51,19 +51,19 @@ def template(
 
 
 def synthesize(context: dict[str, Any], outdir: Path) -> str:
-    """Run the CDK in a process of its own, whose memory and node process end with it.
+    """Run the CDK in a separate process, so that its memory and its node process end.
 
     Parameters
     ----------
     context
         Added to ``cdk.json``'s.
     outdir
-        Where the template and its assets go.
+        Folder of the template and its assets.
 
     Returns
     -------
     str
-        What the CDK said.
+        Output of the CDK.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def synthesize(context: dict[str, Any], outdir: Path) -> str:
         cwd=ROOT,
         env=os.environ
         | {
-            # The CDK's own validation takes longer than all the rest; ``make synth`` has it.
+            # The CDK's own validation takes longer than all the rest; ``make synth`` runs it.
             "CDK_VALIDATION": "false" if context.get("local") else "true",
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
@@ -101,7 +101,7 @@ def _context() -> dict[str, Any]:
 
 
 def _fingerprint(context: dict[str, Any]) -> str:
-    """Return a hash of everything that the template depends on: not of the functions' code."""
+    """Return a hash of everything that the template depends on, without the functions' code."""
     app = application()
     digest = hashlib.sha256()
     for path in sorted((ROOT / "infra").glob("*.py")):

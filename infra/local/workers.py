@@ -1,4 +1,4 @@
-"""The labs' workers of the system on one computer, each a process as a lab would run it."""
+"""The labs' workers of the system on one computer, each a process as in a lab."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Workers:
     home
         State folder of a running system.
     tasks
-        How many tasks each runs at a time.
+        Concurrent tasks of each worker.
     """
 
     def __init__(self, home: Home, tasks: int = 1) -> None:
@@ -39,7 +39,7 @@ class Workers:
             )
 
     def log(self, lab: str) -> Path:
-        """Return where a lab's worker writes."""
+        """Return the log file of a lab's worker."""
         return self.home.logs / f"worker-{lab}.log"
 
     def check(self) -> None:
@@ -58,7 +58,7 @@ class Workers:
                 )
 
     def stop(self) -> None:
-        """Stop them; a task that runs is given back to its queue."""
+        """Stop them; running tasks go back to their queue."""
         for process in self._processes.values():
             process.terminate()
         for process in self._processes.values():
@@ -74,7 +74,7 @@ FORNIX = (sys.executable, "-m", "lab.cli")
 
 
 def environment(home: Home, username: str) -> dict[str, str]:
-    """Return the environment of a program that is run by a user and knows only the API."""
+    """Return the environment of a user's program, which has only the API's address."""
     user = home.read_credentials()["users"][username]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "FORNIX_"))}
     return inherited | {
