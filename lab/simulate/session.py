@@ -171,14 +171,14 @@ def simulate_session(
 def _devices(cameras: Sequence[SimulatedCamera]) -> dict[str, Any] | None:
     """Return the cameras in the form of an experiment description."""
     cameras_by_label = {
-        each.label: {
+        camera.label: {
             "collection": COLLECTION,
-            "sync_label": f"{each.label}_camera",
-            "fps": int(each.rate),
-            "width": each.width,
-            "height": each.height,
+            "sync_label": f"{camera.label}_camera",
+            "fps": int(camera.rate),
+            "width": camera.width,
+            "height": camera.height,
         }
-        for each in cameras
+        for camera in cameras
     }
     return {"cameras": cameras_by_label} if cameras_by_label else None
 

@@ -80,10 +80,10 @@ def run(name: str, session: Path, out: Path, arguments: tuple[str, ...], as_json
     from lab.tasks.run import run as run_task
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    given = dict(text.partition("=")[::2] for text in arguments)
+    values = dict(text.partition("=")[::2] for text in arguments)
     outcomes: list[RunResult] = []
     try:
-        for order in orders(name, session, given):
+        for order in orders(name, session, values):
             outcomes.append(run_task(order, session.resolve(), out.resolve()))
     except (UnknownTask, InputsMissing) as error:
         raise click.ClickException(str(error)) from None

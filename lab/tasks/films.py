@@ -118,7 +118,8 @@ class Film:
             if not last < number <= last + KEY_EVERY:
                 reading = self._from(wanted)
             frame = next(
-                (one for one in reading if one.pts is not None and one.pts >= wanted), None
+                (raw for raw in reading if raw.pts is not None and raw.pts >= wanted),
+                None,
             )
             if frame is None:
                 raise _unreadable(self.path, f"frame {number} cannot be decoded")

@@ -35,16 +35,16 @@ class MachineTrouble(Exception):
 
 def trouble_of(error: BaseException) -> Trouble | None:
     """Return the computer's trouble if an exception or its cause shows one; else None."""
-    for each in _chain(error):
-        if isinstance(each, MachineTrouble):
-            return each.kind
-        if isinstance(each, OSError) and each.errno in DISK:
+    for cause in _chain(error):
+        if isinstance(cause, MachineTrouble):
+            return cause.kind
+        if isinstance(cause, OSError) and cause.errno in DISK:
             return "disk"
-        if isinstance(each, MemoryError) or (
-            isinstance(each, OSError) and each.errno in MEMORY and not _of_the_network(each)
+        if isinstance(cause, MemoryError) or (
+            isinstance(cause, OSError) and cause.errno in MEMORY and not _of_the_network(cause)
         ):
             return "memory"
-        if isinstance(each, ImportError):
+        if isinstance(cause, ImportError):
             return "environment"
     return None
 

@@ -166,7 +166,7 @@ class Attempt:
         except msgspec.DecodeError as error:
             return errored, f"{text}\nThe result cannot be read: {error}\n"
 
-    # -- what came of it -----------------------------------------------------------------------
+    # -- the outcome ----------------------------------------------------------------------------
 
     def _ended(self, result: RunResult, text: str, out: Path) -> Completion:
         """Send the outputs and the facts about the session; return the completion."""
@@ -211,14 +211,14 @@ class Attempt:
 
     def _completed(self, record: RunRecord) -> RunRecord:
         """Return a run's record with its user and worker, and the ids of its inputs."""
-        ids = {each.path: each.id for each in self.claim.inputs}
+        ids = {file.path: file.id for file in self.claim.inputs}
         return msgspec.structs.replace(
             record,
             worker=self.worker,
             attempt=self.claim.attempt,
             session=self.claim.session.id,
             inputs=tuple(
-                msgspec.structs.replace(each, id=ids.get(each.path)) for each in record.inputs
+                msgspec.structs.replace(file, id=ids.get(file.path)) for file in record.inputs
             ),
         )
 

@@ -108,9 +108,9 @@ def _sandbox() -> WorkerFinding:
         )
         return WorkerFinding("sandbox", True, text)
     listed = Path("/sys/kernel/security/lsm")
-    known = listed.read_text() if os.access(listed, os.R_OK) else ""
+    modules = listed.read_text() if os.access(listed, os.R_OK) else ""
     text = "tasks are kept to their folder by Landlock"
-    if known and "landlock" not in known:
+    if modules and "landlock" not in modules:
         text = "the kernel is without Landlock: run the worker by an account of its own"
     return WorkerFinding("sandbox", True, text)
 

@@ -65,7 +65,7 @@ def fetch(
         try:
             download(task_input, target)
         except Expired:
-            fresh = {each.path: each for each in again().inputs}
+            fresh = {renewed.path: renewed for renewed in again().inputs}
             if task_input.path not in fresh:
                 raise BadInput(f"input {task_input.path} is no longer there") from None
             target.unlink(missing_ok=True)

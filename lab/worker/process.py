@@ -1,7 +1,7 @@
 """The process of a task: started, waited for, stopped.
 
 Where processes can be forked, it comes from a process that has the libraries loaded already
-(``lab.tasks.warm``); elsewhere it is started anew. Neither inherits the worker's secrets.
+(``lab.tasks.warm``); elsewhere a new one is started. Neither inherits the worker's secrets.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class Forked:
 
 
 class Started:
-    """A task's process started anew."""
+    """A task's process that was not forked."""
 
     parent_died = False
 

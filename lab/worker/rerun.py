@@ -61,10 +61,11 @@ def _rerun(client: Any, record: RunRecord, folder: Path, as_json: bool) -> None:
         click.echo(f"{record.task}: {result.status}")
         if result.error:
             click.echo(f"  {result.error}", err=True)
-        for each in result.outputs:
-            mark = "✓" if each.verdict in GOOD else "✗"
+        for output in result.outputs:
+            mark = "✓" if output.verdict in GOOD else "✗"
             click.echo(
-                f"{mark} {each.path}: {each.verdict}" + (f": {each.note}" * bool(each.note))
+                f"{mark} {output.path}: {output.verdict}"
+                + (f": {output.note}" * bool(output.note))
             )
         for name, then, now in result.changed:
             click.echo(f"  {name} was {then or 'not there'}, is {now or 'not there'}")
@@ -101,10 +102,10 @@ def _fetch(client: Any, record: RunRecord, folder: Path) -> Path:
         day, number = session["start_time"][:10], int(session["number"])
         folder = folder / SessionKey(session["lab"], session["subject"], day, number).folder
     folder.mkdir(parents=True, exist_ok=True)
-    for each in record.inputs:
-        if each.id is None:
-            raise click.ClickException(f"the record does not say which dataset {each.path} was")
-        _download(client, each.id, each, inside(folder, each.path))
+    for file in record.inputs:
+        if file.id is None:
+            raise click.ClickException(f"the record does not say which dataset {file.path} was")
+        _download(client, file.id, file, inside(folder, file.path))
     return folder
 
 
@@ -133,10 +134,10 @@ def _original(client: Any, record: RunRecord, file: RunFile, folder: Path) -> Pa
     start, more = 0, True
     while more:
         page = client.get("/datasets", session=record.session, limit=PAGE, offset=start)
-        for each in page["results"]:
-            if each.get("sha256") == file.sha256:
+        for dataset in page["results"]:
+            if dataset.get("sha256") == file.sha256:
                 target = folder / "first" / file.path
-                _download(client, each["id"], file, target)
+                _download(client, dataset["id"], file, target)
                 return target
         start, more = start + PAGE, bool(page.get("next"))
     return None

@@ -28,12 +28,12 @@ def files(
     site_url: str, subjects: Sequence[ListedSubject], months: Iterable[str]
 ) -> dict[str, bytes]:
     """Return the index, the part of all pages but the sessions', and the robots file."""
-    labs = sorted({row.lab for row in subjects})
+    labs = sorted({subject.lab for subject in subjects})
     pages = [
         *FIXED,
         *map(addresses.lab_page, labs),
-        *(addresses.subject_page(row.subject) for row in subjects),
-        *(addresses.probe_page(probe.id) for row in subjects for probe in row.probes),
+        *(addresses.subject_page(subject.subject) for subject in subjects),
+        *(addresses.probe_page(probe.id) for subject in subjects for probe in subject.probes),
     ]
     parts = [PAGES, *map(_month, months)]
     base = site_url.rstrip("/")
@@ -46,7 +46,7 @@ def files(
 
 def month_file(site_url: str, month: str, rows: Iterable[ListedSession]) -> dict[str, bytes]:
     """Return the part of a month's sessions."""
-    pages = [addresses.session_page(row.id) for row in rows]
+    pages = [addresses.session_page(session.id) for session in rows]
     return {_month(month): _document("urlset", "url", site_url.rstrip("/"), pages)}
 
 

@@ -194,7 +194,7 @@ def _write_shared(
 
 
 def _keys(found: SqlIndex) -> set[str]:
-    of_subjects = {key for one in found.subjects.values() for key in one.files.values()}
+    of_subjects = {key for subject in found.subjects.values() for key in subject.files.values()}
     return of_subjects | set(found.shared.values())
 
 

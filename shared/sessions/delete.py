@@ -45,7 +45,7 @@ def delete_session(
     Raises
     ------
     NotFound, Leaving, Conflict
-        If there is none; if somebody else is deleting it; if others kept changing it.
+        If there is no such session; if somebody else is deleting it; if others kept changing it.
     """
     message = f"Session {eid} is being changed by others; try again."
     item, mark = retried(lambda: _mark(eid, check), message)
@@ -72,7 +72,7 @@ def _mark(eid: str, check: Callable[[Session], None] | None) -> tuple[Session, s
 
 
 def _delete(item: Session, mark: str, who: str) -> None:
-    """Delete a marked session with what its id and its name lead to."""
+    """Delete a marked session with the pointers to its id and its name."""
     with transaction() as writes:
         writes.record(
             "session",
@@ -97,7 +97,7 @@ def unfinished_deletions() -> Iterator[str]:
 
 
 def finish(eid: str) -> None:
-    """Delete what is left in the partition of a deleted session; again is no change."""
+    """Delete the rest of a deleted session's partition; repeating it changes nothing."""
     rest = list(Record.query(keys.session(eid), consistent_read=True))
     for start in range(0, len(rest), AT_ONCE):
         with transaction() as writes:

@@ -114,7 +114,7 @@ def read_pipeline(path: Path) -> Pipeline:
         pipeline = msgspec.convert(tomllib.loads(path.read_text()), Pipeline)
     except (OSError, ValueError) as error:
         raise BadPipeline(f"{path}: {error}") from None
-    names = [each.name for each in pipeline.task]
+    names = [task.name for task in pipeline.task]
     if taken := sorted({name for name in names if name in BUILT_IN or names.count(name) > 1}):
         raise BadPipeline(f"{path}: there is a task of that name already: {', '.join(taken)}")
     return pipeline
@@ -123,7 +123,7 @@ def read_pipeline(path: Path) -> Pipeline:
 @cache
 def pipelines() -> dict[str, Pipeline]:
     """Return the installed pipelines by name; a faulty one is logged and left out."""
-    from importlib.metadata import entry_points  # only where somebody asks: it takes its time
+    from importlib.metadata import entry_points  # here because it is slow to import
 
     pipelines_by_name: dict[str, Pipeline] = {}
     for entry in entry_points(group=GROUP):

@@ -44,7 +44,7 @@ class Expected(msgspec.Struct, frozen=True):
 
 
 class TaskDeclaration(msgspec.Struct, frozen=True):
-    """Declaration of a task; what runs it is registered by the same name (see ``lab.tasks``).
+    """Declaration of a task; its implementation has the same name (see ``lab.tasks``).
 
     Parameters
     ----------
@@ -108,11 +108,11 @@ def missing(signature: Iterable[Expected], paths: Iterable[str]) -> list[Expecte
     paths
         Paths relative to the session, without revision folders.
     """
-    known = list(paths)
+    all_paths = list(paths)
     return [
         expected
         for expected in signature
-        if expected.required and not any(map(expected.matches, known))
+        if expected.required and not any(map(expected.matches, all_paths))
     ]
 
 

@@ -113,9 +113,9 @@ def resolve(target: HookTarget, *, local: bool) -> str:
         answers = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise RefusedAddress(f"{target.host} has no address.") from None
-    addresses = [ipaddress.ip_address(each[4][0]) for each in answers]
-    for each in addresses:
-        check(each, local=local and is_loopback(target.host))
+    addresses = [ipaddress.ip_address(address[4][0]) for address in answers]
+    for address in addresses:
+        check(address, local=local and is_loopback(target.host))
     if not addresses:
         raise RefusedAddress(f"{target.host} has no address.")
     return str(addresses[0])

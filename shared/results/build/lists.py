@@ -115,7 +115,7 @@ class ListBuilder:
         """Return the site's pages for search engines, if the site's address is known."""
         if not self.settings.site_url:
             return {}
-        months = sorted({month for row in subjects.values() for month in row.months})
+        months = sorted({month for subject in subjects.values() for month in subject.months})
         return sitemap.files(self.settings.site_url, list(subjects.values()), months)
 
     def _refresh_months(self, names: list[str]) -> None:

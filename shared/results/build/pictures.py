@@ -101,7 +101,7 @@ class PictureBuilder:
         """
         from shared.results import images
 
-        labs = sorted({row.lab for row in index_of(self.store).subjects.values()})
+        labs = sorted({subject.lab for subject in index_of(self.store).subjects.values()})
         todo: dict[str, _Picture] = {}
         if labs:
             all_labs = _Picture(addresses.OVERVIEW_IMAGE, OverviewData, images.overview)

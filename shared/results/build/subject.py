@@ -115,26 +115,26 @@ class SubjectBuilder:
         removed: set[str] = set()
         for attempt in range(ATTEMPTS):
             state, etag = load(self.store, key, SubjectState)
-            known = state.sessions if state else {}
+            published = state.sessions if state else {}
             visible, problems = self._visible(nickname)
             prints = {eid: self._fingerprint(s) for eid, s in visible.items()}
-            changed = [s for eid, s in visible.items() if _is_due(known.get(eid), prints[eid])]
-            gone = (set(known) | announced_here) - set(visible)
+            changed = [s for eid, s in visible.items() if _is_due(published.get(eid), prints[eid])]
+            gone = (set(published) | announced_here) - set(visible)
             if not changed and not gone:
                 break
             try:
-                announced = known | {
-                    s.id: msgspec.structs.replace(known.get(s.id, Published()), print="")
+                announced = published | {
+                    s.id: msgspec.structs.replace(published.get(s.id, Published()), print="")
                     for s in changed
                 }
                 announced_here |= set(announced)
-                if announced != known:
+                if announced != published:
                     etag = self._write_state(key, nickname, announced, etag)
                 removed |= gone
-                written = self._write_sessions(changed, prints, read, known)
-                touched |= {eid for eid, entry in written.items() if entry != known.get(eid)}
+                written = self._write_sessions(changed, prints, read, published)
+                touched |= {eid for eid, entry in written.items() if entry != published.get(eid)}
                 self._delete_sessions(gone)
-                sessions = {eid: written.get(eid) or known[eid] for eid in visible}
+                sessions = {eid: written.get(eid) or published[eid] for eid in visible}
                 self._write_state(key, nickname, sessions, etag)
             except ChangedMeanwhile:
                 pause(attempt)
@@ -172,12 +172,12 @@ class SubjectBuilder:
 
     def _fingerprint(self, one: SiteSession) -> str:
         inputs = [(d.id, d.path, d.hash) for d in sorted(public_datasets(one), key=lambda d: d.id)]
-        known = {
+        field_values = {
             one_field.name: str(getattr(one, one_field.name))
             for one_field in fields(one)
             if one_field.name not in NOT_SHOWN
         }
-        return fingerprint(inputs, known, code_version(), self.settings)
+        return fingerprint(inputs, field_values, code_version(), self.settings)
 
     def _write_sessions(
         self,

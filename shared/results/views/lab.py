@@ -81,10 +81,10 @@ def lab_row(lab: Lab, subjects: Sequence[ListedSubject]) -> ListedLab:
         latitude=rounded(lab.latitude, COORDINATE_DIGITS),
         longitude=rounded(lab.longitude, COORDINATE_DIGITS),
         n_subjects=len(subjects),
-        n_sessions=sum(row.n_sessions for row in subjects),
-        n_trials=sum(row.n_trials for row in subjects),
-        first=min(row.first for row in subjects),
-        last=max(row.last for row in subjects),
+        n_sessions=sum(subject.n_sessions for subject in subjects),
+        n_trials=sum(subject.n_trials for subject in subjects),
+        first=min(subject.first for subject in subjects),
+        last=max(subject.last for subject in subjects),
     )
 
 
@@ -96,7 +96,7 @@ def newest_first(subjects: Sequence[ListedSubject]) -> list[ListedSubject]:
 def count_statuses(subjects: Sequence[ListedSubject]) -> dict[str, int]:
     """Return how many subjects have each training status."""
     counts: dict[str, int] = {}
-    for row in subjects:
-        if row.status:
-            counts[row.status] = counts.get(row.status, 0) + 1
+    for subject in subjects:
+        if subject.status:
+            counts[subject.status] = counts.get(subject.status, 0) + 1
     return counts

@@ -68,14 +68,14 @@ def month_columns(rows: Sequence[ListedSession]) -> RowsAsColumns:
 def sessions_view(subjects: Sequence[ListedSubject]) -> ListView:
     """Return the list of sessions."""
     months: dict[str, int] = {}
-    for row in subjects:
-        for name, (n, _) in row.months.items():
+    for subject in subjects:
+        for name, (n, _) in subject.months.items():
             months[name] = months.get(name, 0) + n
     parts = [(name, months[name]) for name in sorted(months, reverse=True)]
     page = PageFrame(
         address="sessions.html",
         title="Sessions",
-        synthetic=how_synthetic(row.synthetic for row in subjects),
+        synthetic=how_synthetic(subject.synthetic for subject in subjects),
         attributes={"src": "data/list/index.json"},
     )
     return ListView(page, SessionParts(sum(months.values()), parts), "sessions")
@@ -86,7 +86,7 @@ def subjects_view(subjects: Sequence[ListedSubject]) -> ListView:
     page = PageFrame(
         address="subjects.html",
         title="Subjects",
-        synthetic=how_synthetic(row.synthetic for row in subjects),
+        synthetic=how_synthetic(subject.synthetic for subject in subjects),
         attributes={"src": "data/subjects.json"},
     )
     return ListView(page, columns(newest_first(subjects), SUBJECT_COLUMNS), "subjects")
@@ -95,7 +95,7 @@ def subjects_view(subjects: Sequence[ListedSubject]) -> ListView:
 def probes_view(subjects: Sequence[ListedSubject]) -> ListView:
     """Return the list of probes."""
     probes = sorted(
-        (probe for row in subjects for probe in row.probes),
+        (probe for subject in subjects for probe in subject.probes),
         key=lambda probe: (probe.date, probe.id),
         reverse=True,
     )
@@ -125,6 +125,6 @@ def labs_view(by_lab: Mapping[str, Sequence[ListedSubject]], labs: Mapping[str, 
     page = PageFrame(
         address="labs.html",
         title="Labs",
-        synthetic=how_synthetic(row.synthetic for of in by_lab.values() for row in of),
+        synthetic=how_synthetic(subject.synthetic for of in by_lab.values() for subject in of),
     )
     return LabsView(page, [lab_row(labs.get(name, Lab(name)), of) for name, of in by_lab.items()])

@@ -171,7 +171,7 @@ def _events(trials: TrialArrays | None) -> dict[str, Numbers]:
     if trials is None:
         return {}
     return {
-        str(label): [rounded(float(each), 6) for each in trials[name] if np.isfinite(each)]
+        str(label): [rounded(float(moment), 6) for moment in trials[name] if np.isfinite(moment)]
         for label, name in ALIGN.items()
         if name in trials
     }

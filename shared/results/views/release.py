@@ -147,21 +147,21 @@ def release_view(
         Places of NWB files in the own store, by session.
     """
     gone = record.state is ReleaseState.WITHDRAWN
-    row = release_row(record)
+    listed = release_row(record)
     shown_sessions = [] if gone else _sessions(record, manifest, where.api, nwb)
     address = f"{where.api}/releases/{record.name}/{record.version}"
     version = f"{record.name}/{record.version}"
     creators = describe.creators(manifest)
     page = PageFrame(
         address=addresses.release_page(record.name, record.version),
-        title=f"{row.title}, version {record.version}",
+        title=f"{listed.title}, version {record.version}",
         description=describe.description(manifest)[:300],
         crumbs=(Crumb(addresses.RELEASES, "Releases"),),
     )
     described = {} if gone else linked.page_json_ld(manifest, where)
     return ReleaseView(
         page=page,
-        row=row,
+        row=listed,
         description=describe.description(manifest),
         creators=[one.name for one in creators],
         projects=describe.projects(manifest),

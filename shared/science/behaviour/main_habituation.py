@@ -64,13 +64,13 @@ def habituation_on_main_clock(
             "nothing is missing: the raw files are kept, and this task can be left out",
         )
     valve = by_length(pulses.of(wiring["bpod"]), PULSES, "bpod")["valve_open"][:, 0]
-    given = trials["feedback_times"]
-    matched = match_events(given[np.isfinite(given)], valve)
+    water_times = trials["feedback_times"]
+    matched = match_events(water_times[np.isfinite(water_times)], valve)
     n = 0 if matched is None else matched.ours.size
-    if matched is None or n < given.size / 2:
+    if matched is None or n < water_times.size / 2:
         raise SyncFailed(
             "the pulses of the valve",
-            f"{valve.size} on the main clock, {given.size} trials, {n} that match",
+            f"{valve.size} on the main clock, {water_times.size} trials, {n} that match",
             "check that behaviour and recording are of one session, and the wiring",
         )
     out = {
@@ -85,10 +85,10 @@ def habituation_on_main_clock(
 
     cue, centre, off = (out[f"{name}Trigger_times"] for name in ("goCue", "stimCenter", "stimOff"))
     out["goCue_times"] = first_within(tones, cue, until(cue))
-    seen = np.flatnonzero(np.isfinite(given))[matched.ours]
+    seen = np.flatnonzero(np.isfinite(water_times))[matched.ours]
     out["feedback_times"][seen] = matched.their_times
     out["stimOn_times"] = first_within(screen.times, out["stimOnTrigger_times"], centre)
     out["stimCenter_times"] = first_within(screen.times, centre, off)
     out["stimOff_times"] = first_within(screen.times, off, until(out["intervals"][:, 0]))
     wheel = wheel_of_lines(pulses, wiring)
-    return OnMainClock(out, {}, screen, sound, wheel, matched, given.size - n)
+    return OnMainClock(out, {}, screen, sound, wheel, matched, water_times.size - n)

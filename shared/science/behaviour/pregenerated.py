@@ -67,8 +67,8 @@ def correct(task: RawTask, trials: Mapping[str, np.ndarray]) -> dict[str, np.nda
     sequence = _sequence(task)
     if sequence is not None:
         position, contrast, _, _, left = sequence.T[:5]
-        shown = np.sign([float(trial["position"]) for trial in task.trials])
-        if (shown != np.sign(position)).any():
+        sides = np.sign([float(trial["position"]) for trial in task.trials])
+        if (sides != np.sign(position)).any():
             log.warning(
                 "the rig showed other sides than sequence %s", sequence_number(task.settings)
             )

@@ -120,8 +120,8 @@ def _grid_starts(x: Floats, right: Floats, wrong: Floats, low: Floats, high: Flo
     two reweighted least-squares steps give lapses good enough to compare the points by.
     """
     # Biases at and between the contrasts shown: a steep curve has no other valleys.
-    shown = np.where(right + wrong > 0, x, np.nanmax(x, axis=1, keepdims=True))
-    level = np.sort(shown, axis=1)
+    contrasts_shown = np.where(right + wrong > 0, x, np.nanmax(x, axis=1, keepdims=True))
+    level = np.sort(contrasts_shown, axis=1)
     bias = np.sort(np.concatenate([level, (level[:, 1:] + level[:, :-1]) / 2], axis=1), axis=1)
     bias = np.clip(bias, low[:, :1], high[:, :1])
     threshold = np.clip(_GRID_THRESHOLDS, low[:, 1:2], high[:, 1:2])
@@ -198,9 +198,9 @@ def _refine(
     for iteration in range(_ITERATIONS):
         at = of[live]
         if iteration in _SIFTED:
-            kept = _apart(theta[live], low[at], high[at], at)
-            live, at = live[kept], at[kept]
-            gradient, information = gradient[kept], information[kept]
+            ongoing = _apart(theta[live], low[at], high[at], at)
+            live, at = live[ongoing], at[ongoing]
+            gradient, information = gradient[ongoing], information[ongoing]
         here, lo, hi = theta[live], low[at], high[at]
         free = ~(((here <= lo) & (gradient > 0)) | ((here >= hi) & (gradient < 0)))
         matrix = information * (free[:, :, None] & free[:, None, :])

@@ -264,8 +264,8 @@ def before_cue(trials: Checked) -> Iterator[tuple[str, np.ndarray]]:
     """Check flips and sounds from the start of a trial to its go cue."""
     flips, cue = _steady(trials.screen, trials.screen_polarity), trials.at["goCue"]
     start = trials.intervals[:, 0]
-    shown = _between(flips, start, cue) == 1
-    yield "stimulus_move_before_goCue", only(shown, ~np.isnan(cue))
+    one_flip = _between(flips, start, cue) == 1
+    yield "stimulus_move_before_goCue", only(one_flip, ~np.isnan(cue))
     yield "audio_pre_trial", _between(trials.sound, start, cue - 0.02) == 0
 
 

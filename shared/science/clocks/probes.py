@@ -138,7 +138,7 @@ def _in_common(probe: Fronts, main: Fronts) -> tuple[Floats, Floats]:
     mine: list[Floats] = []
     theirs: list[Floats] = []
     for sense in (1, -1):
-        ours, others = (one.times[one.polarities == sense] for one in (probe, main))
+        ours, others = (fronts.times[fronts.polarities == sense] for fronts in (probe, main))
         period = float(np.median(np.diff(others)))
         at, of = pair_nearest(ours, others, period / 2)
         mine.append(ours[at])

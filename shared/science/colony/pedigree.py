@@ -62,9 +62,11 @@ def inbreeding(mother: str, father: str, pedigree: Pedigree) -> float:
         If an animal is among its own ancestors.
     """
     animals = {
-        each for animal in (mother, father) for each in (animal, *ancestors(animal, pedigree))
+        relative
+        for animal in (mother, father)
+        for relative in (animal, *ancestors(animal, pedigree))
     }
-    depth = {each: len(ancestors(each, pedigree)) for each in animals}
+    depth = {relative: len(ancestors(relative, pedigree)) for relative in animals}
 
     @cache
     def kinship(one: str, other: str) -> float:

@@ -158,18 +158,18 @@ def _of_mouse(mouse: WatchedMouse, facts: LabFacts) -> Iterator[Notice]:
     control, day = mouse.control, facts.now.date().isoformat()
     alerts = daily_alerts(control, facts.now)
     if facts.now.hour < facts.notice_hour:
-        alerts = [each for each in alerts if each.kind != "mouse_not_weighed"]
+        alerts = [alert for alert in alerts if alert.kind != "mouse_not_weighed"]
     is_weighed = control.weighing_at(facts.now) is not None
     if is_weighed and (light := weighing_alert(control, facts.now)):
         alerts.append(light)
-    for each in alerts:
-        level = each.title.partition(":")[0] if each.kind == "mouse_underweight" else ""
+    for alert in alerts:
+        level = alert.title.partition(":")[0] if alert.kind == "mouse_underweight" else ""
         yield Notice(
-            kind=each.kind,
+            kind=alert.kind,
             about="/".join(filter(None, (control.nickname, level))),
             day=day,
-            title=each.title.replace(control.nickname, nickname_of(control.nickname)),
-            message=each.details,
+            title=alert.title.replace(control.nickname, nickname_of(control.nickname)),
+            message=alert.details,
             responsible=mouse.responsible,
             subject=control.nickname,
         )

@@ -83,7 +83,7 @@ def quiet_until(hours: Iterable[str], now: datetime) -> datetime | None:
     now : datetime
         The lab's wall clock.
     """
-    ends = [end for each in hours if (end := _end_of(each, now)) is not None]
+    ends = [end for span in hours if (end := _end_of(span, now)) is not None]
     return max(ends, default=None)
 
 

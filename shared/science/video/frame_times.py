@@ -237,13 +237,13 @@ def signs_of_state_machine(task: RawTask) -> Floats:
         starts = rises[: whole.size] if falls.size else rises[:1]
         if starts.size:
             trials.append(starts)
-    if sum(each.size for each in trials) < 2:
+    if sum(pulses.size for pulses in trials) < 2:
         raise SyncFailed(
             "the camera's pulses to the state machine",
             "no trial has any on port 1",
             "check the camera's cable to port 1 of the Bpod",
         )
-    within = [float(np.median(np.diff(each))) for each in trials if each.size > 1]
+    within = [float(np.median(np.diff(pulses))) for pulses in trials if pulses.size > 1]
     rate = 1 / float(np.median(within))
     pieces: list[Floats] = [trials[0]]
     for before, after in pairwise(trials):
@@ -260,6 +260,6 @@ def sounds_of_state_machine(task: RawTask) -> Fronts:
     )
     times = np.concatenate([on, off])
     polarities = np.concatenate([np.ones(on.size), -np.ones(off.size)])
-    known = np.isfinite(times)
-    order = np.argsort(times[known], kind="stable")
-    return Fronts(times[known][order], polarities[known][order])
+    has_time = np.isfinite(times)
+    order = np.argsort(times[has_time], kind="stable")
+    return Fronts(times[has_time][order], polarities[has_time][order])

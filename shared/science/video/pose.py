@@ -102,9 +102,9 @@ def pupil_diameter(points: Points) -> Floats | None:
 
 def _median(estimates: Floats) -> Floats:
     """Return the median of each frame's known estimates; NaN without any."""
-    known = np.isfinite(estimates).any(axis=0)
+    has_value = np.isfinite(estimates).any(axis=0)
     medians = np.full(estimates.shape[1], np.nan)
-    medians[known] = np.nanmedian(estimates[:, known], axis=0)
+    medians[has_value] = np.nanmedian(estimates[:, has_value], axis=0)
     return medians
 
 
@@ -114,8 +114,8 @@ def smooth_pupil(diameter: Floats, camera: str) -> Floats:
     All is NaN if more than nine tenths are, or if there are fewer frames than in the window.
     """
     rate, window = SMOOTHED[camera]
-    known = np.isfinite(diameter)
-    if np.mean(~known) > MOSTLY or known.sum() < window:
+    has_value = np.isfinite(diameter)
+    if np.mean(~has_value) > MOSTLY or has_value.sum() < window:
         return np.full(diameter.size, np.nan)
     off = diameter - smoothed(diameter, window)
     without_outliers = np.where(np.abs(off) > OUTLIER * np.nanstd(off), np.nan, diameter)
@@ -137,16 +137,16 @@ def smoothed(values: Floats, window: int) -> Floats:
     for samples with gaps between them).
     """
     at = np.flatnonzero(np.isfinite(values))
-    known = values[at]
+    known_values = values[at]
     half = window // 2
     frames = np.lib.stride_tricks.sliding_window_view(at, window)
     away = (frames - at[half : at.size - half, None]).astype(float)
     powers = away[:, :, None] ** np.arange(DEGREE + 1)
-    seen = np.lib.stride_tricks.sliding_window_view(known, window)
+    seen = np.lib.stride_tricks.sliding_window_view(known_values, window)
     normal = np.einsum("nwi,nwj->nij", powers, powers)
     weights = np.linalg.solve(normal, np.einsum("nwi,nw->ni", powers, seen)[..., None])[..., 0]
-    smooth = np.empty(known.size)
-    smooth[half : known.size - half] = weights[:, 0]
+    smooth = np.empty(known_values.size)
+    smooth[half : known_values.size - half] = weights[:, 0]
     # The outermost polynomials hold at the ends.
     first, last = (at[:half] - at[half])[:, None], (at[-half:] - at[-half - 1])[:, None]
     smooth[:half] = first ** np.arange(DEGREE + 1) @ weights[0]

@@ -69,8 +69,8 @@ def daily_alerts(control: WaterControl, now: datetime) -> list[Alert]:
             )
         )
     remaining = -control.excess_water(d)
-    given = [when for when, _ in control._waters if when <= d]
-    since = given[-1] if given else restriction.start
+    times = [when for when, _ in control._waters if when <= d]
+    since = times[-1] if times else restriction.start
     if remaining > 0 and d - since >= _WATER_INTERVAL:
         hours = (d - since).total_seconds() / 3600
         alerts.append(

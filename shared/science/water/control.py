@@ -275,8 +275,8 @@ class WaterControl:
 
     def last_water(self, d: datetime) -> datetime | None:
         """Return when water was last given, up to a moment."""
-        given = [when for when, water in self._waters if when <= d and water.volume is not None]
-        return given[-1] if given else None
+        times = [when for when, water in self._waters if when <= d and water.volume is not None]
+        return times[-1] if times else None
 
     def excess_water(self, d: Moment) -> float:
         """Return the water (ml) given beyond the amount due; negative: still to be given."""

@@ -127,6 +127,6 @@ PASSIVE = TaskDeclaration(
     priority=80,
     time_out_secs=1800,
 )
-"""Finds what a passive protocol showed and played; only a board sees it."""
+"""Finds the stimuli and sounds of a passive protocol; only a board records them."""
 
 TASKS = (TRIALS, WHEEL, TRIALS_NIDQ, WHEEL_NIDQ, HABITUATION, HABITUATION_NIDQ, PASSIVE)
