@@ -1,4 +1,4 @@
-"""A chunk as it is stored: its header, and the parameters of a coded one. See FORMAT.md.
+"""A stored chunk: its header, and the parameters of a coded one. See FORMAT.md.
 
 A chunk is decodable by itself: it holds its model beside its samples.
 """
@@ -26,26 +26,26 @@ DTYPES: dict[int, np.dtype[Any]] = {
 }
 DTYPE_CODES = {dtype: code for code, dtype in DTYPES.items()}
 
-#: A chunk never holds more raw bytes than this; a header that claims more is refused.
+#: Most raw bytes of a chunk; a header that claims more is refused.
 MAX_CHUNK_BYTES = 1 << 28
 MAX_CHANNELS = 1 << 16
-#: Neighbours lie within banks of so many channels: two rows of a Neuropixels 1.0's converters.
-#: So one channel needs half a bank decoded, and the fit takes time in proportion to channels.
+#: Channels of a bank: two rows of a Neuropixels 1.0's converters. Neighbours lie within a bank, so
+#: one channel needs half a bank decoded, and the time of the fit is proportional to the channels.
 BANK = 48
-#: Symbols per zstandard frame aimed at: shorter rows share a frame, and so a Huffman table.
+#: Target number of symbols per zstandard frame: short rows share a frame and its Huffman table.
 FRAME_SYMBOLS = 16_384
 MAX_TAPS = 16
-#: Samples of a part of a row that has a class of its own.
+#: Samples of a part of a row, which has its own class.
 PART = 256
 MAX_CLASSES = 16
-#: Values a table can hold: their ranks must fit in 16 bits, with half a mind to compress.
+#: Most values of a table: their ranks must fit in 16 bits, with some room.
 MAX_TABLE = 1 << 15
 #: A zstandard frame cannot expand further than this.
 MAX_EXPANSION = 1 << 18
 
 MAGIC = b"FXCK"
 HEADER = struct.Struct("<4sIQIIIIQIIBB2x12x")
-#: Where a chunk's header holds its own checksum, which counts as zero in it.
+#: Position of the checksum in a chunk's header; it counts as zero in the checksum.
 CRC_OFFSET = 44
 
 
@@ -55,14 +55,14 @@ def rows_per_frame(length: int) -> int:
 
 
 class Mode(IntEnum):
-    """How a chunk's samples are stored."""
+    """Form in which a chunk's samples are stored."""
 
     STORED = 0
     CODED = 1
 
 
 class ValueKind(IntEnum):
-    """How samples became the integers that are coded."""
+    """Conversion of the samples to the coded integers."""
 
     DIRECT = 0
     SHIFTED = 1
@@ -70,7 +70,7 @@ class ValueKind(IntEnum):
 
 
 class Flags(IntFlag):
-    """What holds of a coded chunk."""
+    """Properties of a coded chunk."""
 
     DIFFERENCES = 1  # taps weigh differences of samples, not samples
     WIDE = 2  # products of taps are summed in twice the samples' width
@@ -93,7 +93,7 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Parameters:
-    """The numbers that the parameters of a coded chunk begin with."""
+    """The numbers at the beginning of a coded chunk's parameters."""
 
     kind: ValueKind
     flags: Flags
@@ -105,7 +105,7 @@ class Parameters:
     group: int  # channels that share a frame
     terms: int  # neighbours of all channels together
     values: int  # in the table
-    base: int  # what shifted samples count from
+    base: int  # origin of shifted samples
 
     STRUCT = struct.Struct("<BBBBBBHIIIIq")
 
@@ -116,7 +116,7 @@ class Parameters:
 
     @classmethod
     def unpack(cls, data: bytes, shape: tuple[int, int], dtype: np.dtype[Any]) -> "Parameters":
-        """Read them, and raise `FormatError` if they contradict the chunk's shape and type."""
+        """Read the numbers; raise `FormatError` if they contradict the chunk's shape and type."""
         kind, flags, *few, spare, segment, group, terms, values, base = cls.STRUCT.unpack(data)
         length, channels = shape
         tap_shift, taps, weight_shift, width = few
@@ -142,7 +142,7 @@ class Parameters:
 
 
 class ChunkHeader(NamedTuple):
-    """What a chunk's 64 bytes of header say; FORMAT.md, section 1.2, draws them."""
+    """The 64 bytes of a chunk's header; see FORMAT.md, section 1.2."""
 
     number: int
     first: int
@@ -167,14 +167,14 @@ class ChunkHeader(NamedTuple):
         return self.length, self.channels
 
     def coded(self, data: bytes | memoryview) -> Encoded:
-        """Return what follows the header in the bytes of the chunk."""
+        """Return the part of the chunk's bytes after the header."""
         data, middle = memoryview(data), HEADER.size + self.meta
         meta, body = data[HEADER.size : middle], data[middle : self.size]
         return Encoded(self.mode, meta, self.meta_size, body)
 
 
 def read_header(data: bytes | memoryview, name: str) -> ChunkHeader:
-    """Read a chunk's header, refusing impossible sizes before anything is allocated.
+    """Read a chunk's header; refuse impossible sizes before any allocation.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def read_header(data: bytes | memoryview, name: str) -> ChunkHeader:
 
 
 def check_alone(data: bytes | memoryview, header: ChunkHeader, name: str) -> None:
-    """Hold a chunk against its own checksum; what follows it is left alone.
+    """Check a chunk by its own checksum; bytes after it are ignored.
 
     Raises
     ------
@@ -212,17 +212,17 @@ def check_alone(data: bytes | memoryview, header: ChunkHeader, name: str) -> Non
 
 
 class Sealed(NamedTuple):
-    """A chunk as it goes to the file."""
+    """A chunk ready for the file."""
 
     pieces: tuple[bytes | memoryview, ...]  # none when they have been written
     size: int
     length: int  # samples
     crc: int  # of all its bytes
-    extra: Any = None  # what else its maker tells of it
+    extra: Any = None  # further information of its maker
 
 
 def as_samples(samples: object, name: str = "the array") -> Samples:
-    """Return samples × channels, or say what is wrong with them.
+    """Return samples × channels; raise an error that explains a wrong array.
 
     A one-dimensional array is one channel.
     """

@@ -30,7 +30,7 @@ Shape = tuple[int, int]
 
 
 class Window(NamedTuple):
-    """Which samples of a chunk are wanted: the first, the end, and channels in rising order."""
+    """The wanted samples of a chunk: the first, the end, and channels in ascending order."""
 
     start: int
     stop: int
@@ -38,7 +38,7 @@ class Window(NamedTuple):
 
 
 def take(samples: NDArray[Any], window: Window, out: NDArray[Any] | None) -> NDArray[Any]:
-    """Return a window of the samples of a whole chunk, in `out` where it is given."""
+    """Return a window of the samples of a whole chunk, in `out` if it is given."""
     wanted = samples[window.start : window.stop]
     if window.channels is not None:
         wanted = wanted[:, window.channels]
@@ -49,7 +49,7 @@ def take(samples: NDArray[Any], window: Window, out: NDArray[Any] | None) -> NDA
 
 
 class StoredChunk:
-    """Samples stored as they are."""
+    """A chunk of uncompressed samples."""
 
     def __init__(self, coded: Encoded, shape: Shape, dtype: np.dtype[Any]) -> None:
         if coded.meta or coded.meta_size:
@@ -62,12 +62,12 @@ class StoredChunk:
         self, window: Window, out: NDArray[Any] | None = None, threads: int = 1
     ) -> NDArray[Any]:
         """Return the samples of a window."""
-        found = take(self.samples, window, out)
-        return found if out is not None else found.astype(found.dtype.newbyteorder("="))
+        samples = take(self.samples, window, out)
+        return samples if out is not None else samples.astype(samples.dtype.newbyteorder("="))
 
 
 class MetaReader:
-    """Takes arrays off the parameters, refusing to read past their end."""
+    """Reads arrays from the parameters, and refuses to read past their end."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -87,7 +87,7 @@ class MetaReader:
 
 
 def meta_limit(shape: Shape) -> int:
-    """Return the most bytes the parameters of a chunk can take, before compression."""
+    """Return the most bytes of a chunk's parameters, before compression."""
     per_channel = 8 + 2 * MAX_TAPS + 2 * BANK + 13 * MAX_CLASSES
     return Parameters.STRUCT.size + (1 << 18) + shape[1] * (per_channel + 17 * shape[0])
 
@@ -116,7 +116,7 @@ class CodedChunk:
         self._take_frames(reader, coded.body)
 
     def _take_frames(self, reader: MetaReader, body: Any) -> None:
-        """Read where the frames are, and what goes with each."""
+        """Read the places of the frames, and the parameters of each."""
         self.sizes = self._frame_sizes()
         count, by_class = len(self.sizes), self.classes.size > 0
         shifts = reader.take(count, "u1")
@@ -159,7 +159,7 @@ class CodedChunk:
 
     @cached_property
     def first_frames(self) -> list[int]:
-        """The first frame of each channel whose frames go by class."""
+        """The first frame of each channel whose frames are by class."""
         return _running_sum((self.classes.max(axis=1).astype(int) + 1).tolist())
 
     # ---- samples ----
@@ -167,7 +167,7 @@ class CodedChunk:
     def restore(
         self, window: Window, out: NDArray[Any] | None = None, threads: int = 1
     ) -> NDArray[Any]:
-        """Return the samples of a window: only the segments and channels it needs are restored.
+        """Return the samples of a window; only the segments and channels it needs are restored.
 
         Parameters
         ----------
@@ -175,7 +175,7 @@ class CodedChunk:
         out : array, shape (samples wanted, channels wanted), optional
             Receives them.
         threads : int
-            That inflate.
+            Number of threads for decompression.
 
         Raises
         ------
@@ -194,7 +194,7 @@ class CodedChunk:
             samples = out.view(self.work)
         else:
             samples = WORKSPACE.array("samples", out.shape, self.work)
-        # Segments are restored whole, and rows are read from a part's start on.
+        # Whole segments are restored, and rows are read from the start of a part.
         segment, step = numbers.segment, PART if self.classes.size else 1
         first, last = start // segment * segment, min(length, -(-stop // segment) * segment)
         low = first // step * step
@@ -206,12 +206,12 @@ class CodedChunk:
         return out
 
     def _read_rows(self, wanted: Iterable[int], low: int, high: int, threads: int) -> Ints:
-        """Return the rows of the channels wanted: residuals of the prediction in time."""
+        """Return the rows of the wanted channels: residuals of the prediction in time."""
         wanted = list(wanted)
         needed = self._with_neighbours(wanted)
         if threads > 1:
             self._inflate(needed, threads)
-        # Rows that are wanted lie one behind the other, those that only help behind them.
+        # Wanted rows come first, one after the other; rows that only help follow.
         others = sorted(set(needed) - set(wanted))
         block = WORKSPACE.rows("residual", len(needed), high - low, self.work)
         rows = dict(zip([*wanted, *others], block, strict=True))
@@ -230,7 +230,7 @@ class CodedChunk:
         return block[: len(wanted)]
 
     def _with_neighbours(self, wanted: list[int]) -> list[int]:
-        """Return the channels wanted and all that these are predicted from, in rising order."""
+        """Return the wanted channels and all that predict them, in ascending order."""
         channels = self.shape[1]
         if len(wanted) == channels:
             return wanted
@@ -244,7 +244,7 @@ class CodedChunk:
         return sorted(needed)
 
     def _inflate(self, channels: list[int], threads: int) -> None:
-        """Inflate all frames of some channels in one call, by several threads."""
+        """Inflate all frames of some channels in one call with several threads."""
         if self.classes.size:
             firsts = self.first_frames
             numbers = [i for each in channels for i in range(firsts[each], firsts[each + 1])]
@@ -256,7 +256,7 @@ class CodedChunk:
         self.inflated.update(zip(numbers, contents, strict=True))
 
     def _content(self, index: int) -> Any:
-        """Return the symbols of a frame; the last one is kept, for rows share frames."""
+        """Return the symbols of a frame; the last frame is kept, because rows share frames."""
         if index not in self.inflated:
             frame = self.body[self.starts[index] : self.starts[index + 1]]
             content = entropy.inflate(frame, self.sizes[index], WORKSPACE.decoder)
@@ -264,7 +264,7 @@ class CodedChunk:
         return self.inflated[index]
 
     def _read_frame(self, index: int, out: Ints, begin: int, offset: Any) -> None:
-        """Decode what starts at symbol `begin` of a frame into `out`, contiguous."""
+        """Decode the symbols of a frame from `begin` on into `out`, which is contiguous."""
         wide = out.view(self.unsigned)
         wide[:] = np.frombuffer(self._content(index), np.uint8, len(wide), begin)
         shift, size = self.shifts[index], self.sizes[index]
@@ -283,7 +283,7 @@ class CodedChunk:
         np.subtract(out, offset, out)
 
     def _read_by_class(self, channel: int, row: Ints, low: int) -> None:
-        """Decode the frames of one row, and put its parts in order; it starts at sample `low`."""
+        """Decode the frames of a row that starts at sample `low`, and put its parts in order."""
         classes, frame = self.classes[channel], self.first_frames[channel]
         first, last = low // PART, -(-(low + len(row)) // PART)
         wanted = classes[first:last]
@@ -292,7 +292,7 @@ class CodedChunk:
             return
         parts = WORKSPACE.array("parts", (last - first, PART), row.dtype)
         for member in np.unique(wanted).tolist():
-            # The parts wanted of a frame follow each other in it; only the last may be short.
+            # The wanted parts of a frame follow each other in it; only the last may be short.
             mine = wanted == member
             count = int(np.count_nonzero(mine))
             begin = int(np.count_nonzero(classes[:first] == member)) * PART
@@ -305,7 +305,7 @@ class CodedChunk:
 
 
 def of_mode(coded: Encoded, shape: Shape, dtype: np.dtype[Any]) -> CodedChunk | StoredChunk:
-    """Return what restores the samples of a chunk of this shape and type."""
+    """Return the decoder of a chunk of this shape and type."""
     return (StoredChunk if coded.mode == Mode.STORED else CodedChunk)(coded, shape, dtype)
 
 
@@ -335,5 +335,5 @@ def _take_neighbours(reader: MetaReader, numbers: Parameters, channels: int) -> 
 
 
 def _running_sum(counts: Iterable[int], start: int = 0) -> list[int]:
-    """Return where each of the pieces starts that have these sizes, and where the last ends."""
+    """Return the start of each piece, given the sizes, and the end of the last."""
     return list(accumulate(counts, initial=start))

@@ -26,7 +26,7 @@ from shared.codec.predict import MANY_CHANNELS, Ints, neighbour_sums, time_resid
 from shared.codec.scale import Scale, choose_scale, choose_scales
 from shared.codec.workspace import WORKSPACE
 
-#: What a further frame costs: its Huffman table and its place in the lists, in bits.
+#: Cost of a further frame in bits: its Huffman table and its entries in the lists.
 TABLE_BITS = 500.0
 
 
@@ -35,14 +35,14 @@ def encode(
 ) -> Encoded:
     """Code one chunk of at least one sample, in native byte order.
 
-    The model may be one of another chunk of the recording; `fresh` tells that it is this one's.
+    The model may be that of another chunk of the recording; `fresh` means this chunk's own.
     """
     fresh = fresh or model is None
     if model is None or len(model.scales) != samples.shape[1]:
         model = fit.fit(samples, level)
     coded, stale = _encode(samples, model)
     if stale and not fresh:
-        # The recording is no longer what the model was fitted on.
+        # The recording has changed since the model was fitted.
         other, _ = _encode(samples, fit.fit(samples, level))
         coded = min(coded, other, key=lambda each: each.size)
     if coded.size >= samples.nbytes:
@@ -51,7 +51,7 @@ def encode(
 
 
 def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
-    """Code one chunk with a given model, and tell whether the model suits it badly."""
+    """Code one chunk with a given model; return also whether the model fits badly."""
     length, channels = samples.shape
     kind, base, table, rows = values.prepare(samples, model.ranked, model.base)
     baseline = model.baseline if rows.dtype == model.baseline.dtype else np.zeros_like(rows[:, 0])
@@ -102,7 +102,7 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
 
 @dataclass(frozen=True)
 class Frame:
-    """Some rows, or some parts of one row, as coded."""
+    """Some coded rows, or some coded parts of one row."""
 
     shift: int
     symbols: bytes
@@ -112,17 +112,17 @@ class Frame:
 
     @property
     def size(self) -> int:
-        """Number of bytes, as a rule: an exception takes three."""
+        """Approximate number of bytes; an exception takes three."""
         return len(self.symbols) + sum(map(len, self.low)) + 3 * len(self.far)
 
     def suspect(self, count: int) -> bool:
-        """Tell whether the scale of an earlier chunk may suit these samples badly."""
+        """Return whether the scale of an earlier chunk may fit these samples badly."""
         return len(self.far) * 128 > count or (self.shift > 0 and 3 * len(self.symbols) < count)
 
 
 @dataclass
 class CodedRows:
-    """The frames of a chunk, and how its rows are cut into them."""
+    """The frames of a chunk, and the cuts of its rows into them."""
 
     frames: list[Frame] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
@@ -130,7 +130,7 @@ class CodedRows:
     stale: int = 0
 
     def add_group(self, rows: Ints, scales: list[Scale]) -> None:
-        """Code rows that share a frame, and with it a scale, but not the centre."""
+        """Code rows that share a frame and its scale, but not the centre."""
         length = rows.shape[1]
         if any(each.shift != scales[0].shift for each in scales):  # chosen for longer rows
             scales = choose_scales(rows, length)
@@ -145,7 +145,7 @@ class CodedRows:
         self.offsets += [scale.offset for scale in scales]
 
     def add_by_class(self, row: Ints) -> None:
-        """Code parts of like size together, bursts apart from the rest, if it pays."""
+        """Code parts with residuals of similar size together, apart from bursts, if it pays."""
         classes = _classify(row)
         ways = [np.zeros_like(classes), classes] if classes.any() else [classes]
         coded = [(way, *_code_classes(row, way)) for way in ways]
@@ -155,7 +155,7 @@ class CodedRows:
         self.offsets += offsets
 
     def lists(self, dtype: np.dtype[Any]) -> list[bytes]:
-        """Return what the parameters say of the frames."""
+        """Return the lists about the frames in the parameters."""
         frames = self.frames
         return [
             bytes(frame.shift for frame in frames),
@@ -173,7 +173,7 @@ def _gaps(far: NDArray[np.int64]) -> NDArray[np.uint32]:
 
 
 def _size(frames: list[Frame]) -> float:
-    """Return the bytes that frames take, about, with their places in the lists."""
+    """Return the approximate bytes of frames, with their entries in the lists."""
     return sum(frame.size for frame in frames) + len(frames) * TABLE_BITS / 16
 
 
@@ -199,7 +199,7 @@ def gather_parts(row: Ints, classes: NDArray[np.uint8]) -> tuple[Ints, list[int]
 
 
 def _classify(row: Ints) -> NDArray[np.uint8]:
-    """Sort the parts of a row into classes of like size, as many as pay for their tables."""
+    """Sort the parts of a row into classes of similar size, as many as pay for their tables."""
     count = -(-len(row) // PART)
     padded = np.zeros(count * PART, np.float32)
     padded[: len(row)] = np.abs(row.astype(np.float32))
@@ -235,7 +235,7 @@ def _classify(row: Ints) -> NDArray[np.uint8]:
 def _code_frame(piece: Ints, scales: list[Scale]) -> Frame:
     """Turn residuals, rows × samples, into symbols, low bits and exceptions.
 
-    The scales, one for each row, differ in nothing but the centre.
+    The scales, one for each row, differ only in the centre.
     """
     shift = scales[0].shift
     unsigned = np.dtype(f"u{piece.itemsize}")

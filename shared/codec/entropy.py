@@ -1,8 +1,8 @@
 """Residuals to bytes and back: the entropy stage.
 
-A residual is offset to be non-negative, its low bits are set aside, and what is left is one byte
-that zstandard codes. The parameters chosen here make of zstandard a fast Huffman coder that still
-finds long repeats (a synchronisation line, a dead channel). FORMAT.md, section "Symbols".
+A residual is offset to be non-negative, its low bits are set aside, and zstandard codes the
+remaining byte. The parameters here turn zstandard into a fast Huffman coder that still finds long
+repeats (a synchronisation line, a dead channel). FORMAT.md, section "Symbols".
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from shared.codec.errors import FormatError
 
 Bytes = NDArray[np.uint8]
 
-#: Matching is all but off: residuals are noise, and spurious matches cost more than they save.
+#: Matching is almost off: residuals are noise, and spurious matches cost more than they save.
 FRAME_PARAMETERS = zstandard.ZstdCompressionParameters(
     strategy=zstandard.STRATEGY_FAST,
     min_match=7,
@@ -53,7 +53,7 @@ def inflate_all(
     coder: zstandard.ZstdDecompressor,
     threads: int,
 ) -> list[Any]:
-    """Decode frames as `inflate` does, in one call, by several threads."""
+    """Decode frames as `inflate` does, in one call with several threads."""
     for frame, size in zip(frames, sizes, strict=True):
         check_size(frame, size)
     declared = np.array(sizes, np.uint64).tobytes()
@@ -77,7 +77,7 @@ def check_size(frame: bytes | memoryview, size: int) -> None:
 
 
 def packed_size(count: int, bits: int) -> int:
-    """Return how many bytes `pack_low` makes of `count` values of `bits` low bits."""
+    """Return the number of bytes of `pack_low` for `count` values with `bits` low bits."""
     return count * (bits >> 3) + -(-count // 8) * (bits & 7)
 
 
@@ -99,7 +99,7 @@ def pack_low(values: NDArray[Any], bits: int) -> list[Bytes]:
 def unpack_low(packed: Bytes, bits: int, out: NDArray[Any], size: int, begin: int = 0) -> None:
     """Invert `pack_low`: OR the low bits into `out`, whose low bits are zero.
 
-    Of `size` values packed, `out` gets those from `begin` on.
+    `out` gets the values from `begin` on, of `size` packed ones.
     """
     count, start = len(out), 0
     for index in range(bits >> 3):

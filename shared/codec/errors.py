@@ -1,4 +1,4 @@
-"""What can go wrong, as types: every failure of the codec is a `CodecError`."""
+"""Errors of the codec: every failure is a `CodecError`."""
 
 
 class CodecError(Exception):
@@ -6,7 +6,7 @@ class CodecError(Exception):
 
 
 class FormatError(CodecError):
-    """The bytes are not a recording this version understands, or contradict themselves."""
+    """The bytes are no recording of a known format, or contradict themselves."""
 
 
 class UnsupportedVersionError(FormatError):
@@ -32,4 +32,4 @@ class TruncationError(CorruptionError):
 
 
 class VerificationError(CodecError):
-    """What was written does not decode to what was given; nothing was left at the target."""
+    """The written bytes do not decode to the given samples; nothing is left at the target."""

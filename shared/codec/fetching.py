@@ -1,4 +1,4 @@
-"""The bytes of chunks as they are stored; those of an address by few requests."""
+"""The stored bytes of chunks; from an address, they are fetched by few requests."""
 
 import threading
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from itertools import takewhile
 from shared.codec.errors import TruncationError
 from shared.codec.index import Readable, RecordingIndex
 
-#: Bytes of neighbouring chunks that one request brings at most.
+#: Most bytes of neighbouring chunks that one request fetches.
 TOGETHER = 64 << 20
 
 Bytes = bytes | memoryview
 
 
 class ChunkFetcher:
-    """Reads chunks from a file or an address, and ahead of a reader that goes forward."""
+    """Reads chunks from a file or an address; reads ahead if the reader goes forward."""
 
     def __init__(
         self,
@@ -25,8 +25,8 @@ class ChunkFetcher:
         held: Callable[[], set[int]],
     ) -> None:
         self.source, self.index, self.read_ahead = source, index, read_ahead
-        self._held = held  # tells which chunks nobody will ask for
-        #: Chunks fetched with one before, and those ordered ahead.
+        self._held = held  # returns the chunks that need not be fetched
+        #: Chunks fetched together with an earlier one, and those ordered ahead.
         self._together: dict[int, Bytes] = {}
         self._coming: dict[int, Future[Bytes]] = {}
         self._last = -1
@@ -48,21 +48,21 @@ class ChunkFetcher:
         return data
 
     def fetch_together(self, wanted: range) -> None:
-        """Fetch the first of the chunks wanted and those behind it, where each is a request."""
+        """Fetch wanted chunks that follow each other by one request, if reads are requests."""
         if not getattr(self.source, "distant", False):
             return
         offsets, first = self.index.offsets, wanted.start
         with self._lock:
-            known = self._held() | self._coming.keys() | self._together.keys()
+            available = self._held() | self._coming.keys() | self._together.keys()
             most = offsets[first] + TOGETHER
             numbers = list(
-                takewhile(lambda each: each not in known and offsets[each + 1] <= most, wanted)
+                takewhile(lambda each: each not in available and offsets[each + 1] <= most, wanted)
             )
         if len(numbers) < 2:
             return
         begin, end = offsets[first], offsets[numbers[-1] + 1]
         data = memoryview(self.source.read(begin, end))
-        if len(data) == end - begin:  # else each chunk by itself tells which is cut short
+        if len(data) == end - begin:  # otherwise each chunk is fetched, to find the short one
             with self._lock:
                 self._together = {
                     each: data[offsets[each] - begin : offsets[each + 1] - begin]
@@ -70,7 +70,7 @@ class ChunkFetcher:
                 }
 
     def _order_ahead(self, number: int) -> None:
-        """Fetch what a reader going forward will want next, while this chunk is decoded."""
+        """Fetch the next chunks of a reader going forward while this chunk is decoded."""
         with self._lock:
             going_on, self._last = number - self._last in (0, 1), number
             if not going_on:
@@ -85,6 +85,6 @@ class ChunkFetcher:
                 self._coming[ahead] = self._fetchers.submit(self.source.read, *span)
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Release the threads."""
         if self._fetchers is not None:
             self._fetchers.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Local files: written whole or not at all, whoever else writes them, and read by any thread."""
+"""Local files: written completely or not at all, even by two writers; read by any thread."""
 
 import os
 import threading
@@ -18,17 +18,17 @@ except ImportError:  # pragma: no cover - Windows
 
 SUFFIX, SIDECAR_SUFFIX = ".ebin", ".eh"
 
-#: Called with samples done, and samples in all where that is known.
+#: Called with the samples done, and all samples if known.
 Progress = Callable[[int, int | None], None]
 
 
 def sidecar_path(path: Path) -> Path:
-    """Return where the index of a recording is kept: `.eh` beside `.ebin`."""
+    """Return the path of a recording's index: `.eh` beside `.ebin`."""
     return path.with_suffix(SIDECAR_SUFFIX)
 
 
 def refuse_existing(*targets: Path, overwrite: bool) -> None:
-    """Refuse to write over what is there, unless that is allowed."""
+    """Refuse to replace existing files, unless that is allowed."""
     for target in targets:
         if target.exists() and not overwrite:
             raise CodecError(f"{target} exists; allow overwriting, or choose another name")
@@ -38,11 +38,11 @@ def refuse_existing(*targets: Path, overwrite: bool) -> None:
 def replacing(
     target: Path, overwrite: bool = True, precious: bool = False, durable: bool = True
 ) -> Iterator[BinaryIO]:
-    """Write a file under another name, and give it its own only when it is safely on disk.
+    """Write a file under a temporary name; rename it when it is safely on disk.
 
-    If `precious`, it is refused where a writer that died left its unfinished file, which may hold
-    the only copy of a stream. If `durable`, the new name is written to disk, too: once is enough
-    for a folder.
+    If `precious`, writing is refused if a dead writer left its unfinished file, which may hold the
+    only copy of a stream. If `durable`, the new name is flushed to disk, too; once is enough for a
+    folder.
 
     Raises
     ------
@@ -55,14 +55,14 @@ def replacing(
         file = _open_alone(part, target, precious)
         with file:
             try:
-                refuse_existing(target, overwrite=overwrite)  # another may have ended meanwhile
+                refuse_existing(target, overwrite=overwrite)  # another writer may be done
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
                 part.replace(target)  # while the lock is held: nobody else writes there
             except BaseException:
                 part.unlink(missing_ok=True)
-                with suppress(OSError):  # what is still to be flushed may not fit
+                with suppress(OSError):  # the unflushed bytes may not fit
                     file.close()
                 raise
         if durable:
@@ -86,7 +86,7 @@ def _open_alone(part: Path, target: Path, precious: bool) -> BinaryIO:
                     raise CodecError(f"another process is writing {target} just now") from None
                 except OSError:  # file systems without locks
                     pass
-            # Who held the lock may have given the file its own name since it was opened.
+            # The former holder of the lock may have renamed the file since it was opened.
             if not part.exists() or not os.path.samestat(os.fstat(file.fileno()), part.stat()):
                 file.close()
                 continue
@@ -103,12 +103,12 @@ def _open_alone(part: Path, target: Path, precious: bool) -> BinaryIO:
 
 
 def _keeping(path: str, flags: int) -> int:
-    """Open a file without cutting it: another process may be writing it."""
+    """Open a file without truncating it: another process may be writing it."""
     return os.open(path, flags & ~os.O_TRUNC, 0o666)
 
 
 def sync_directory(path: Path) -> None:
-    """Make a renaming durable, where the system knows how."""
+    """Make a renaming durable, if the system supports that."""
     if hasattr(os, "O_DIRECTORY"):
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -118,7 +118,7 @@ def sync_directory(path: Path) -> None:
 
 
 def write_at(handle: int, position: int, pieces: Iterable[bytes | memoryview]) -> None:
-    """Write pieces one behind the other, from a position on."""
+    """Write pieces one after the other, from a position on."""
     for piece in pieces:
         data = memoryview(piece)
         while len(data):
@@ -149,7 +149,7 @@ class LocalFile:
 
     def read(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`, fewer only at the end."""
-        # An array of numpy comes in large pages, where there are any: no fault per 4 kB.
+        # NumPy's arrays use large pages where available, which saves a fault per 4 kB.
         buffer = memoryview(np.empty(max(0, stop - start), np.uint8))  # type: ignore[arg-type]
         done = 0
         while done < len(buffer):
@@ -169,7 +169,7 @@ class LocalFile:
             return len(piece)
 
     def start_again(self) -> None:
-        """Let go of what a forked process must not use: a lock that may be held."""
+        """Replace the lock, which may be held and so is unusable in a forked process."""
         self._lock = threading.Lock()
 
     def close(self) -> None:

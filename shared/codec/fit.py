@@ -1,8 +1,8 @@
 """Choosing and fitting models on an excerpt of a recording.
 
-Floating point is used only here, in `fit_time`, `fit_space` and `scale`: what is fitted is
+Floating point is used only here, in `fit_time`, `fit_space` and `scale`. The fitted parameters are
 rounded to integers and stored beside the samples. The same samples give the same model, whatever
-the machine is busy with.
+the load of the machine.
 """
 
 from collections.abc import Sequence
@@ -27,28 +27,29 @@ from shared.codec.predict import (
 )
 from shared.codec.scale import Scale, choose_scales, log_sizes, residual_bits
 
-#: Samples of each piece of an excerpt, and the pieces of one of many channels.
+#: Samples per piece of an excerpt, and pieces per excerpt of many channels.
 EXCERPT_PIECE = 512
 EXCERPT_PIECES = 8
-#: Few channels give longer excerpts: up to so many pieces, so many of all channels together.
+#: Few channels give longer excerpts: most pieces per channel, and of all channels together.
 LONG_EXCERPT = 40
 PIECES_OF_ALL = 160
-#: Samples by which the scale of each of many channels is chosen.
+#: Samples for the choice of each channel's scale in recordings of many channels.
 SAMPLES_TO_SCALE = 2048
-#: Chunks of fewer values are fitted by one look, or not at all: there is little to
-#: save, and it would take longer than all else.
+#: Chunks of fewer values are fitted once, or not at all: there is little to save, and a full fit
+#: would take longer than everything else.
 SMALL, TINY = 1 << 16, 1 << 14
-#: Bits per sample that a further neighbour must save where there are few: they take little time.
+#: Bits per sample that a further neighbour must save in recordings of few channels, where
+#: neighbours take little time.
 FEW_GAIN = 0.006
 
 
 @dataclass(frozen=True)
 class Model:
-    """What is fitted once and used for a run of chunks."""
+    """The fitted parameters for a run of chunks."""
 
-    ranked: bool  # samples are coded by rank: those in use leave most of their range unused
-    base: int  # what narrow integers count from where the samples are wide
-    baseline: Ints  # of each channel, subtracted before all else
+    ranked: bool  # samples are coded by rank, because most values of their range are unused
+    base: int  # origin of the narrow integers if the samples are wide
+    baseline: Ints  # of each channel, subtracted first
     time: TimeModel
     space: SpaceModel
     scales: list[Scale]  # of the residual of each channel
@@ -57,7 +58,7 @@ class Model:
 def fit(samples: NDArray[Any], level: Level) -> Model:
     """Fit a model on an excerpt of a chunk, to be used for it and the chunks after it.
 
-    It is the same for the same samples, whatever the machine is busy with.
+    The same samples give the same model, whatever the load of the machine.
     """
     length, channels = samples.shape
     some = np.concatenate([samples[piece] for piece in excerpt(length, channels)])
@@ -80,12 +81,12 @@ def fit(samples: NDArray[Any], level: Level) -> Model:
     return Model(kind == ValueKind.RANKED, base, baseline, time, space, _scales(left, length))
 
 
-#: Models, and what they leave of the excerpt.
+#: Models, and the residuals of the excerpt.
 Fitted = tuple[TimeModel, SpaceModel, Ints]
 
 
 def _fit_nothing(rows: Ints, length: int) -> Fitted:
-    """Take the samples or their differences, whichever are smaller."""
+    """Choose the samples or their differences, whichever are smaller."""
     changes = np.diff(rows, axis=1)
     sizes = [np.abs(each.astype(np.float32)).sum() for each in (rows[:, 1:], changes)]
     order = int(sizes[1] < sizes[0])
@@ -94,16 +95,16 @@ def _fit_nothing(rows: Ints, length: int) -> Fitted:
 
 
 def _fit_once(rows: Ints, candidates: Sequence[Candidate], level: Level, length: int) -> Fitted:
-    """Fit taps, then neighbours to what these leave."""
+    """Fit taps, then neighbours to their residuals."""
     time = fit_time(_excerpt(rows, rows, length), candidates)
     return time, *_fit_neighbours(rows, time, level, length)
 
 
 def _fit_both(rows: Ints, candidates: Sequence[Candidate], level: Level, length: int) -> Fitted:
-    """Fit taps, then neighbours to what these leave, then both again, and keep the better.
+    """Fit taps, then neighbours to their residuals, then both again; keep the better fit.
 
-    Taps fitted as if there were no neighbours are seldom the best with them. Of many channels a
-    part of the excerpt does for the first look.
+    Taps fitted without neighbours are seldom the best with them. For many channels, a part of the
+    excerpt is enough for the first fit.
     """
     many = len(rows) >= MANY_CHANNELS
     seen, half = (_some_pieces(rows, 4), _some_pieces(rows, 2)) if many else (rows, rows)
@@ -121,7 +122,7 @@ def _fit_both(rows: Ints, candidates: Sequence[Candidate], level: Level, length:
 def _fit_neighbours(
     rows: Ints, time: TimeModel, level: Level, length: int
 ) -> tuple[SpaceModel, Ints]:
-    """Fit the neighbours to what a time model leaves, and return what they leave, too."""
+    """Fit the neighbours to the residuals of a time model; return the new residuals, too."""
     residual = rows.copy()
     for _ in time_residuals(residual, time):
         pass
@@ -130,7 +131,7 @@ def _fit_neighbours(
     if not len(space.weights):
         return no_neighbours(len(rows)), residual
     left = np.stack([row.copy() for row in less_neighbours(residual, space)])
-    # Artefacts may have governed the fit.
+    # Artefacts may have dominated the fit.
     helped = log_sizes(_pieces(left)) < log_sizes(_pieces(residual))
     left[~helped] = residual[~helped]
     used = np.repeat(helped, space.counts)
@@ -143,12 +144,12 @@ def _excerpt(rows: Ints, own: Ints, length: int) -> Excerpt:
 
 
 def _some_pieces(rows: Ints, step: int) -> Ints:
-    """Return every so many-th piece of an excerpt."""
+    """Return every `step`-th piece of an excerpt."""
     return _pieces(rows)[:, ::step].reshape(len(rows), -1)
 
 
 def _mean_bits(rows: Ints) -> float:
-    """Estimate the bits a residual takes."""
+    """Estimate the mean bits of a residual."""
     some = rows[:: max(1, len(rows) // VOTERS)]
     return float(residual_bits(_pieces(some)).mean())
 
@@ -160,9 +161,10 @@ def _pieces(rows: Ints) -> Ints:
 
 
 def excerpt(length: int, channels: int = MANY_CHANNELS) -> list[slice]:
-    """Return pieces spread evenly over `length` samples, all of it when it is short.
+    """Return pieces spread evenly over `length` samples; everything if that is short.
 
-    Recordings of few channels give longer excerpts: they need more samples for as sure a fit.
+    Recordings of few channels give longer excerpts: they need more samples for an equally good
+    fit.
     """
     size, pieces = EXCERPT_PIECE, EXCERPT_PIECES
     if channels < MANY_CHANNELS:
@@ -174,9 +176,9 @@ def excerpt(length: int, channels: int = MANY_CHANNELS) -> list[slice]:
 
 
 def choose_baseline(rows: Ints, shifted: bool) -> Ints:
-    """Return what to subtract from each channel: zeros, unless some stand well off zero.
+    """Return the value to subtract from each channel: zeros, unless some are far from zero.
 
-    A digital line spends its time at its median, and costs nothing there.
+    A digital line is mostly at its median, and costs nothing there.
     """
     some = rows[:, :: max(1, rows.shape[1] // 512)].astype(np.float64)
     middles = np.rint(np.median(some, axis=1))

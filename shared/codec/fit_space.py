@@ -1,4 +1,4 @@
-"""Fitting the prediction across channels: which neighbours, and with what weights."""
+"""Fit of the prediction across channels: the neighbours and their weights."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +8,17 @@ from shared.codec.predict import Ints, SpaceModel
 
 Floats = NDArray[np.float64]
 
-#: So many products of integers up to 63 sum up exactly in single precision.
+#: Number of products of integers up to 63 that single precision sums exactly.
 EXACT_PRODUCTS = 4096
-#: Bits that a neighbour takes in each chunk: its distance and weight.
+#: Bits of a neighbour per chunk: its distance and weight.
 TERM_BITS = 16.0
 
 
 def fit_space(residual: Ints, terms: int, gain: float, length: int) -> SpaceModel:
     """Choose for each channel the earlier channels of its bank that predict its residual best.
 
-    There are at most so many terms per channel. Each must save `gain` bits per sample, and pay for
-    itself in a chunk of some length.
+    A channel gets at most `terms` of them. Each must save `gain` bits per sample, and its own bits
+    in a chunk of `length` samples.
     """
     channels, some = residual.shape
     if terms == 0 or channels == 1 or some < 64:
@@ -29,9 +29,11 @@ def fit_space(residual: Ints, terms: int, gain: float, length: int) -> SpaceMode
     for first in range(0, channels, BANK):
         bank = slice(first, first + BANK)
         sample, scale, size[bank] = _steps(residual[bank])
-        chosen, found, counts[bank] = _pursue(_products(sample), terms, gain + TERM_BITS / length)
+        chosen, bank_weights, counts[bank] = _pursue(
+            _products(sample), terms, gain + TERM_BITS / length
+        )
         places[bank] = first + chosen
-        weights[bank] = found * scale[chosen] / scale[:, None]
+        weights[bank] = bank_weights * scale[chosen] / scale[:, None]
     load = np.abs(weights).sum(axis=1) * size * 8 + 1
     limit = np.iinfo(residual.dtype).max
     shift = int(np.clip(np.floor(np.log2(limit / np.percentile(load, 90))), 2, 6))
@@ -42,16 +44,16 @@ def fit_space(residual: Ints, terms: int, gain: float, length: int) -> SpaceMode
 
 
 def no_neighbours(channels: int) -> SpaceModel:
-    """Return a model by which no channel is predicted from others."""
+    """Return a model without prediction across channels."""
     none = np.zeros(0, np.uint8)
     return SpaceModel(0, np.zeros(channels, np.uint8), none, none.astype(np.int8))
 
 
 def _steps(residual: Ints) -> tuple[NDArray[np.float32], NDArray[np.float32], Floats]:
-    """Bring residuals to about 16 steps, clipped at 63; return also by what factor, and size.
+    """Scale residuals to about 16 steps, clipped at 63; return also the factor and the size.
 
-    Sums of products are then exact in single precision, so the fit is the same whatever the BLAS
-    does, and spikes and artefacts do not govern it.
+    Sums of products are then exact in single precision, so the fit does not depend on the BLAS,
+    and spikes and artefacts do not dominate it.
     """
     sample = residual.astype(np.float32)
     sample -= np.rint(sample.mean(axis=1, keepdims=True))
@@ -75,9 +77,9 @@ def _pursue(
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
     """Choose terms for every channel of a bank at once, while each gains `least` bits.
 
-    Orthogonal matching pursuit: the neighbour that explains most of what is left, then least
-    squares on all chosen so far, again up to `terms` times. Returned are those chosen, counted
-    within the bank, with their weights (both channels × terms), and how many earn their keep.
+    Orthogonal matching pursuit: choose the neighbour that explains most of the rest, then fit all
+    chosen ones by least squares; repeat up to `terms` times. Return the chosen channels, counted
+    within the bank, their weights (both channels × terms), and the number worth keeping.
     """
     channels = len(products)
     rows = np.arange(channels)

@@ -1,4 +1,4 @@
-"""Fitting the prediction in time: which kind, and with what taps."""
+"""Fit of the prediction in time: its kind and its taps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,18 +13,18 @@ from shared.codec.scale import residual_bits
 
 Floats = NDArray[np.float64]
 
-#: Fraction bits of taps whose products are summed in twice the sample's width.
+#: Fraction bits of taps if products are summed in twice the sample's width.
 WIDE_SHIFT = 12
-#: Channels on which the kind of time model is chosen.
+#: Number of channels used to choose the kind of time model.
 VOTERS = 32
-#: Bits that a tap takes in each chunk, in each channel.
+#: Bits of a tap per chunk and channel.
 TAP_BITS = 10.0
-#: Lanes of the decoder's recursion aimed at: narrow ones, and products of wide ones.
+#: Target number of lanes of the decoder's recursion: narrow ones, and products of wide ones.
 LANES = 12_288
 WIDE_PRODUCTS = 24_576
-#: The least samples of a segment, by how many values there are: few would take as many steps as
-#: many do, and so longer for each; more so where many taps make each slow. Five times as many of
-#: one channel, where heads weigh most.
+#: Least samples of a segment, by the number of values. Short segments of few values would take
+#: longer per value, the more so if many taps make each step slow. For one channel the minimum is
+#: five times larger, because heads weigh most there.
 MIN_SEGMENT = 224, 512
 VALUES_PER_STEP = 384
 MANY_TAPS, VALUES_PER_SLOW_STEP = 16, 1024
@@ -32,22 +32,22 @@ MANY_TAPS, VALUES_PER_SLOW_STEP = 16, 1024
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What a time model is fitted on."""
+    """The samples that a time model is fitted on."""
 
     rows: Ints  # channels × pieces × samples, which follow each other in each piece
-    own: Ints  # what taps are to predict: the samples, less what neighbours tell of them
-    length: int  # samples of a chunk, by which each tap must pay
+    own: Ints  # target of the taps: the samples minus their prediction by neighbours
+    length: int  # samples of a chunk, in which each tap must pay
 
     def part(self, channels: slice) -> "Excerpt":
         """Return some of the channels."""
         return Excerpt(self.rows[channels], self.own[channels], self.length)
 
     def toll(self, candidate: Candidate) -> float:
-        """Return what a candidate must save, in bits per sample: its arithmetic, and its taps."""
+        """Return the bits per sample that a candidate must save, for its arithmetic and taps."""
         return candidate.toll + TAP_BITS * candidate.width / self.length
 
     def history(self, order: int) -> Floats:
-        """Return what taps weigh: samples, or their differences, about the mean of the channel."""
+        """Return the input of the taps: samples or differences, minus the channel's mean."""
         history = self.own.astype(np.float64)
         if order == 1:
             history = np.diff(history, axis=2)
@@ -56,7 +56,7 @@ class Excerpt:
         return history
 
     def peaks(self, order: int) -> Floats:
-        """Return how high what taps weigh goes, in the median piece and in all: channels × 2."""
+        """Return the peaks of the taps' input, in the median piece and in all: channels × 2."""
         values = self.rows
         if order == 1:
             values = np.diff(values.astype(np.dtype(f"i{2 * values.itemsize}")), axis=2)
@@ -66,9 +66,9 @@ class Excerpt:
 
 
 def fit_time(excerpt: Excerpt, candidates: Sequence[Candidate]) -> TimeModel:
-    """Choose a time model by the bits its residual takes on an excerpt; `cut` is to follow.
+    """Choose a time model by the bits of its residual on an excerpt; apply `cut` afterwards.
 
-    The candidates come from the simplest on.
+    The candidates are in order of complexity, the simplest first.
     """
     channels = len(excerpt.rows)
     ballot = excerpt.part(slice(None, None, max(1, channels // VOTERS)))
@@ -92,9 +92,9 @@ def fit_time(excerpt: Excerpt, candidates: Sequence[Candidate]) -> TimeModel:
 
 
 def _bits_left(history: Floats, model: TimeModel, itemsize: int) -> float:
-    """Return the bits per sample of what a model leaves, from where it has all its taps on."""
+    """Return the bits per sample of a model's residual, once all its taps have input."""
     width = model.taps.shape[1]
-    kind: Any = np.float32 if itemsize == 2 else np.float64  # which hold any value
+    kind: Any = np.float32 if itemsize == 2 else np.float64  # holds any value
     left: NDArray[Any] = history[:, :, width:].astype(kind)
     if not left.shape[2]:
         return 0.0
@@ -111,12 +111,11 @@ def _bits_left(history: Floats, model: TimeModel, itemsize: int) -> float:
 
 
 def _covariance(history: Floats, lags: int) -> Floats:
-    """Return the products of values so many samples back with others: channels × lags × lags.
+    """Return the products of values at two lags: channels × lags × lags.
 
-    Each piece is weighed by its power, so that one with an artefact counts like any other. Only
-    products that lie within a piece count. To count fewer of them for longer lags, as an
-    autocorrelation does, is to look through a window, and what leaks through it hides how well a
-    smooth signal can be predicted.
+    Each piece is divided by its power, so that one with an artefact counts like any other. Only
+    products within a piece count. An autocorrelation would count fewer products for longer lags,
+    like a window; its leakage would hide how well a smooth signal can be predicted.
     """
     channels, count, span = history.shape
     width = lags - 1
@@ -126,7 +125,7 @@ def _covariance(history: Floats, lags: int) -> Floats:
     early = [history[:, :, width - lag : span - lag] for lag in range(lags)]
     for lag in range(lags):
         products[:, :, 0, lag] = np.einsum("cpt,cpt->cp", early[0], early[lag])
-    # One sample further back, a product enters at the start and one leaves at the end.
+    # One lag further, a product enters at the start and one leaves at the end.
     first, last = history[:, :, :width][..., ::-1], history[:, :, span - width :][..., ::-1]
     for lag in range(width):
         enters = first[..., lag, None] * first[..., lag:]
@@ -139,7 +138,7 @@ def _covariance(history: Floats, lags: int) -> Floats:
 
 
 def _solve(covariance: Floats, width: int) -> tuple[Floats, NDArray[Any]]:
-    """Return the least-squares taps and the share of the power they leave, per channel."""
+    """Return the least-squares taps and the share of unexplained power, per channel."""
     normal = covariance[:, 1 : width + 1, 1 : width + 1].copy()
     normal[:, range(width), range(width)] *= 1 + 1e-7
     normal[:, range(width), range(width)] += 1e-9
@@ -153,7 +152,7 @@ def _solve(covariance: Floats, width: int) -> tuple[Floats, NDArray[Any]]:
 def _shortlist(
     candidates: Sequence[Candidate], fits: dict[int, Floats], excerpt: Excerpt
 ) -> list[Candidate]:
-    """Keep of each family the candidate that promises most, to be tried in earnest."""
+    """Return the most promising candidate of each family, to be tried fully."""
     families: dict[tuple[int, bool, bool], tuple[float, Candidate]] = {}
     for candidate in candidates:
         promise = excerpt.toll(candidate)
@@ -168,7 +167,7 @@ def _shortlist(
 
 
 def _fit_taps(covariance: Floats, candidate: Candidate, excerpt: Excerpt) -> TimeModel:
-    """Least-squares taps per channel, rounded to integers."""
+    """Return least-squares taps per channel, rounded to integers."""
     order, width, length = candidate.order, candidate.width, excerpt.length
     if width == 0:
         none = np.zeros((len(excerpt.rows), 0), np.int16)
@@ -194,7 +193,7 @@ def _fit_taps(covariance: Floats, candidate: Candidate, excerpt: Excerpt) -> Tim
 def segment_length(channels: int, length: int, time: TimeModel) -> int:
     """Choose segments long enough to code well and short enough to decode in parallel lanes.
 
-    One step of the recursion should keep the processor's vectors busy, and stay in its cache.
+    One step of the recursion should fill the processor's vectors, and stay in its cache.
     """
     width = time.taps.shape[1]
     lanes = WIDE_PRODUCTS // (width + 1) if time.wide else LANES
@@ -207,5 +206,5 @@ def segment_length(channels: int, length: int, time: TimeModel) -> int:
 
 
 def cut(time: TimeModel, channels: int, length: int) -> TimeModel:
-    """Cut a chunk in segments."""
+    """Cut a chunk into segments."""
     return replace(time, segment=segment_length(channels, length, time))

@@ -18,21 +18,21 @@ VERSION = 1
 MAGIC = b"\x89FXE\r\n\x1a\n"
 HEADER = struct.Struct("<8sHHIB7xdQII12xI")
 UNKNOWN_SAMPLES, UNKNOWN_CHUNKS = (1 << 64) - 1, (1 << 32) - 1
-#: Chunks last a second, or as many whole seconds as it takes to hold this many raw bytes.
+#: Chunks last one second, or as many whole seconds as hold this many raw bytes.
 MIN_CHUNK_BYTES = 1 << 21
-#: Samples of a chunk of a recording to be shown on the web, or as many as hold so many bytes where
-#: channels are few: a picture of an AP band needs a tenth of the bytes, and all take 1 % more.
+#: Samples of a chunk of a recording for the web, or as many as hold this many bytes if there are
+#: few channels. A picture of an AP band then needs a tenth of the bytes; the file is 1 % larger.
 PUBLISHED_SAMPLES, PUBLISHED_BYTES = 3000, 1 << 18
 
 
 class RecordingHeader(NamedTuple):
-    """What a file says of its recording before the first chunk."""
+    """The header of a file, before the first chunk."""
 
     n_channels: int
     sample_rate: float  # in Hz
     dtype: np.dtype[Any]
     chunk_length: int  # samples of every chunk but the last
-    #: How many there are; None while the file is being written.
+    #: Number of samples; None while the file is being written.
     samples: int | None = None
     chunks: int | None = None
 
@@ -54,7 +54,7 @@ class RecordingHeader(NamedTuple):
 
 
 def read_header(data: bytes | memoryview, name: str) -> RecordingHeader:
-    """Read the start of a file of some name.
+    """Read the header of a file; errors name the file.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def read_header(data: bytes | memoryview, name: str) -> RecordingHeader:
 
 
 def published_chunk_length(n_channels: int, dtype: np.dtype[Any]) -> int:
-    """Return samples per chunk of a recording to be shown on the web."""
+    """Return samples per chunk of a recording for the web."""
     per_sample = n_channels * dtype.itemsize
     least = max(PUBLISHED_SAMPLES, PUBLISHED_BYTES // per_sample)
     return min(least, MAX_CHUNK_BYTES // per_sample)
@@ -101,8 +101,8 @@ def default_chunk_length(
 ) -> int:
     """Return samples per chunk: one second's, or more whole seconds' for few channels.
 
-    A short last chunk takes about as long to decode as a whole one; so where the number of samples
-    is known, chunks of several seconds are up to half again as long, to be about even.
+    A short last chunk takes about as long to decode as a whole one. So if the number of samples is
+    known, chunks of several seconds are up to half longer, for about equal lengths.
     """
     per_sample = n_channels * dtype.itemsize
     second = max(1, round(sample_rate))

@@ -1,8 +1,7 @@
-"""Where the chunks are: the sidecar, and the footer of the file that says the same.
+"""The index of the chunks: the sidecar, and the file's footer with the same content.
 
-FORMAT.md documents every byte. A recording is complete when its footer is; the sidecar repeats the
-footer's index as JSON, so that a client needs one small file and one range request to read one
-second.
+FORMAT.md documents every byte. A recording is complete if its footer is. The sidecar repeats the
+footer's index as JSON, so that a client reads one second by one small file and one range request.
 """
 
 import json
@@ -29,10 +28,10 @@ from shared.codec.errors import (
 ALGORITHM = "fornix-ephys"
 TRAILER_MAGIC = b"FXEINDEX"
 TRAILER = struct.Struct("<8sQIIII")
-#: More chunks, or a longer index, are refused.
+#: Most chunks, and longest index.
 MAX_CHUNKS = 1 << 26
 MAX_INDEX_BYTES = 1 << 30
-#: What a torn file can still be used for.
+#: Advice about a torn file.
 SALVAGE = (
     "What is whole of it can be restored: `fornix codec decompress --salvage`, "
     "or shared.recordings.open_salvaged"
@@ -40,7 +39,7 @@ SALVAGE = (
 
 
 class ChunkEntry(NamedTuple):
-    """What an index says of a chunk: its place among samples and bytes, and its CRC-32."""
+    """An index's entry of a chunk: its samples, its bytes, and its CRC-32."""
 
     number: int
     first: int
@@ -51,7 +50,7 @@ class ChunkEntry(NamedTuple):
 
 
 class IndexFields(msgspec.Struct):
-    """What a sidecar must say, and within what bounds: FORMAT.md, section 3."""
+    """Required fields of a sidecar and their bounds: FORMAT.md, section 3."""
 
     n_channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)]
     sample_rate: Annotated[float, Meta(gt=0, lt=1e12)]
@@ -66,7 +65,7 @@ class IndexFields(msgspec.Struct):
 
 @dataclass
 class RecordingIndex:
-    """What the sidecar and the footer say of a recording."""
+    """The content of the sidecar and the footer."""
 
     n_channels: int
     sample_rate: float  # in Hz
@@ -74,11 +73,11 @@ class RecordingIndex:
     chunk_length: int = 0  # samples of every chunk but the last
     #: First sample of each chunk, and the number of samples.
     bounds: list[int] = field(default_factory=lambda: [0])
-    #: Where each chunk starts in the file, and where the last one ends, in bytes.
+    #: Position of each chunk in the file, and the end of the last one, in bytes.
     offsets: list[int] = field(default_factory=lambda: [header.HEADER.size])
-    #: CRC-32 of each chunk as stored, header included; empty where they are not known.
+    #: CRC-32 of each stored chunk with its header; empty if unknown.
     crcs: list[int] = field(default_factory=list)
-    #: What else is told: level, SHA-1, and by SpikeGLX gain, probe map and clock.
+    #: Further facts: level, SHA-1 and, from SpikeGLX, gain, probe map and clock.
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -92,20 +91,20 @@ class RecordingIndex:
         return len(self.bounds) - 1
 
     def entry(self, number: int) -> ChunkEntry:
-        """Return what is known of a chunk."""
+        """Return the entry of a chunk."""
         first, last = self.bounds[number : number + 2]
         start, stop = self.offsets[number : number + 2]
         crc = self.crcs[number] if self.crcs else None
         return ChunkEntry(number, first, last - first, start, stop - start, crc)
 
     def add(self, sealed: chunk.Sealed) -> None:
-        """Note a chunk that has been written behind the others."""
+        """Add a chunk that has been written after the others."""
         self.bounds.append(self.bounds[-1] + sealed.length)
         self.offsets.append(self.offsets[-1] + sealed.size)
         self.crcs.append(sealed.crc)
 
     def to_json(self, file_size: int | None = None) -> str:
-        """Return the footer's text, or with the size of the file the sidecar's."""
+        """Return the footer's text or, with the size of the file, the sidecar's."""
         fields = IndexFields(
             self.n_channels,
             self.sample_rate,
@@ -123,7 +122,7 @@ class RecordingIndex:
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str) -> "RecordingIndex":
-        """Read a sidecar of some name, refusing whatever contradicts itself.
+        """Read a sidecar; refuse contradictions. Errors name the file.
 
         Raises
         ------
@@ -144,7 +143,7 @@ class RecordingIndex:
 
     @classmethod
     def from_fields(cls, data: dict[str, Any], name: str) -> "RecordingIndex":
-        """Read the fields of a sidecar; all others but the size of the file are facts."""
+        """Read the fields of a sidecar; unknown fields are facts, except the size of the file."""
         try:
             said = msgspec.convert(data, IndexFields)
         except msgspec.ValidationError as error:
@@ -155,7 +154,7 @@ class RecordingIndex:
         fits = columns == channels and length * channels * dtype.itemsize <= MAX_CHUNK_BYTES
         if not (fits and len(said.chunk_sizes) == len(said.chunk_crc32) == count <= MAX_CHUNKS):
             raise FormatError(f"{name}: its shape, types and lists of chunks do not fit together")
-        known = {*IndexFields.__struct_fields__, "file_size"}
+        own_fields = {*IndexFields.__struct_fields__, "file_size"}
         return cls(
             channels,
             said.sample_rate,
@@ -164,7 +163,7 @@ class RecordingIndex:
             chunk_bounds(samples, length),
             list(accumulate(said.chunk_sizes, initial=header.HEADER.size)),
             said.chunk_crc32,
-            {key: value for key, value in data.items() if key not in known},
+            {key: value for key, value in data.items() if key not in own_fields},
         )
 
 
@@ -186,10 +185,10 @@ def pack_footer(index: RecordingIndex) -> bytes:
 
 
 class Readable(Protocol):
-    """Where bytes are read from: a file or an address."""
+    """A source of bytes: a file or an address."""
 
     name: str
-    #: How much to read at the end to find the footer: what one request may well bring.
+    #: Bytes to read at the end to find the footer; one request can fetch them.
     ahead: int
 
     def size(self) -> int:
@@ -211,7 +210,7 @@ class Trailer(NamedTuple):
 
 
 def read_trailer(data: bytes | memoryview, file_size: int, name: str) -> Trailer:
-    """Read the end of a file: the proof that it is complete."""
+    """Read the end of a file, which proves that it is complete."""
     if len(data) < TRAILER.size or data[-TRAILER.size :][:8] != TRAILER_MAGIC:
         raise TruncationError(
             f"{name} has no footer: it was cut short, or never finished. {SALVAGE}"
@@ -229,9 +228,9 @@ def read_trailer(data: bytes | memoryview, file_size: int, name: str) -> Trailer
 
 
 def read_footer(source: Readable, sidecar: bytes | None = None) -> RecordingIndex:
-    """Read the index at the end of a file, in one request where it is short.
+    """Read the index at the end of a file, by one request if it is short.
 
-    A sidecar, where one is given, must say the same.
+    A given sidecar must have the same content.
 
     Raises
     ------

@@ -1,11 +1,11 @@
-"""The settings a user chooses from: how hard to look for a good prediction."""
+"""The levels that users choose from: the effort of the search for a good prediction."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
 class Candidate(NamedTuple):
-    """A kind of time model to try, and the bits per sample it must gain over simpler ones."""
+    """A kind of time model to try, and the bits per sample that it must gain."""
 
     order: int
     width: int
@@ -15,23 +15,23 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True)
 class Level:
-    """One setting."""
+    """One compression level."""
 
-    #: Time models tried for recordings of many, and of few (less than 32), channels: of each tuple
-    #: the one that promises most, and of these the one that neighbours help most.
+    #: Time models for recordings of many, and of few (less than 32), channels. The most promising
+    #: one of each tuple is tried; the one that works best with neighbours is used.
     many: tuple[tuple[Candidate, ...], ...]
     few: tuple[tuple[Candidate, ...], ...]
     terms: int  # most neighbours a channel is predicted from
-    gain: float  # bits per sample that a further one must save to be worth its arithmetic
+    gain: float  # bits per sample that a further neighbour must save to be worth its arithmetic
 
 
-#: Nothing, the difference from the sample before, and a share of that sample.
+#: No prediction, the difference from the sample before, and a share of that sample.
 SIMPLE = (
     Candidate(order=0, width=0, wide=False, toll=0.0),
     Candidate(order=1, width=0, wide=False, toll=0.0),
     Candidate(order=0, width=1, wide=False, toll=-0.005),
 )
-#: Decoding with taps takes longer, so they must gain something: in bits per sample.
+#: Bits per sample that taps must gain, because decoding with them takes longer.
 NARROW = tuple(Candidate(1, width, False, 0.01 + 0.004 * width) for width in (1, 2, 4))
 WIDE = tuple(
     Candidate(order, width, True, 0.012 + 0.004 * width)

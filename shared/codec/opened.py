@@ -1,4 +1,4 @@
-"""A chunk held against its index, ready to be decoded."""
+"""A chunk checked against its index, ready to be decoded."""
 
 from functools import cached_property
 from typing import Any
@@ -12,14 +12,14 @@ from shared.codec.index import ChunkEntry, RecordingIndex
 
 
 class OpenedChunk:
-    """A chunk whose bytes were checked; its samples are still to be restored."""
+    """A chunk whose bytes have been checked; its samples are restored on demand."""
 
     def __init__(self, name: str, header: ChunkHeader, data: bytes | memoryview) -> None:
         self.name, self.header, self.data = name, header, data
 
     @cached_property
     def _content(self) -> CodedChunk | StoredChunk:
-        """Its parameters are read once, when first they are needed."""
+        """The decoder; the parameters are read once, at the first use."""
         header = self.header
         return of_mode(header.coded(self.data), header.shape, header.dtype)
 
@@ -30,7 +30,7 @@ class OpenedChunk:
         out: NDArray[Any] | None = None,
         threads: int = 1,
     ) -> NDArray[Any]:
-        """Return the samples of a window; those of the whole are held against their checksum.
+        """Return the samples of a window; those of the whole chunk are checked by checksum.
 
         Raises
         ------
@@ -50,7 +50,7 @@ class OpenedChunk:
 def open_chunk(
     data: bytes | memoryview, entry: ChunkEntry, index: RecordingIndex, name: str
 ) -> OpenedChunk:
-    """Hold a chunk as stored against what it should be, in a recording of some name.
+    """Check a stored chunk against its entry in the index; errors name the recording.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def open_chunk(
     header = read_header(data, name)
     if header.size != len(data):
         raise CorruptionError(f"{name} has {len(data)} bytes, not {header.size}", (number,))
-    # One pass: bytes that are those of the index need not be held against their header, too.
+    # One pass: bytes that match the index need no check against their header.
     if entry.crc is None:
         check_alone(data, header, name)
     elif crc32(data) != entry.crc:
@@ -79,7 +79,7 @@ def open_chunk(
 
 
 def open_lone(data: bytes | memoryview, name: str) -> OpenedChunk:
-    """Open a chunk that proves itself by its own checksum; what follows it is left alone.
+    """Open a chunk by its own checksum; bytes after it are ignored.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""How loud each channel is in each second: what can be drawn of hours at once.
+"""Loudness of each channel and second, for pictures of hours at once.
 
-FORMAT.md, section 4, gives the file. Looking at some of the samples is enough, and cheap.
+FORMAT.md, section 4, defines the file. A part of the samples is enough, and cheap.
 """
 
 from pathlib import Path
@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Of so many samples one is looked at.
+#: Every so many-th sample is used.
 EVERY = 8
 #: Steps per doubling of the loudness.
 STEPS = 8
 
 
 def overview_path(path: Path) -> Path:
-    """Return where the overview of a recording is kept."""
+    """Return the path of a recording's overview."""
     return path.with_suffix(".rms.npy")
 
 
 def seconds_of(samples: NDArray[Any], first: int, sample_rate: float) -> "Sums":
-    """Return the sums of a chunk whose first sample has this number in the recording."""
-    start = -first % EVERY  # the same samples whatever the chunks
+    """Return the sums of a chunk; ``first`` is its first sample's number in the recording."""
+    start = -first % EVERY  # the same samples for any length of chunks
     some = samples[start::EVERY].astype(np.float64)
     seconds = ((first + start + EVERY * np.arange(len(some))) / sample_rate).astype(np.int64)
     if not len(some):
@@ -35,7 +35,7 @@ def seconds_of(samples: NDArray[Any], first: int, sample_rate: float) -> "Sums":
     return dict(zip(numbers, zip(counts.tolist(), sums, squares, strict=True), strict=True))
 
 
-#: By second: samples looked at, and of each channel their sum and the sum of their squares.
+#: By second: number of samples, and each channel's sum and sum of squares.
 Sums = dict[int, tuple[int, NDArray[np.float64], NDArray[np.float64]]]
 
 
@@ -47,13 +47,13 @@ class Overview:
         self.sums: Sums = {}
 
     def add(self, sums: Sums) -> None:
-        """Take in those of a chunk; two chunks may share a second."""
+        """Add the sums of a chunk; two chunks may share a second."""
         for second, (count, total, squares) in sums.items():
             before = self.sums.get(second, (0, 0.0, 0.0))
             self.sums[second] = (before[0] + count, before[1] + total, before[2] + squares)
 
     def levels(self) -> NDArray[np.uint8]:
-        """Return seconds × channels, eight steps to a doubling: round(8 · log₂(1 + RMS))."""
+        """Return seconds × channels, eight steps per doubling: round(8 · log₂(1 + RMS))."""
         levels = np.zeros((max(self.sums, default=-1) + 1, self.n_channels), np.uint8)
         for second, (count, total, squares) in self.sums.items():
             power = np.maximum(squares / count - (total / count) ** 2, 0)

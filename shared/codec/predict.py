@@ -1,7 +1,7 @@
 """Lossless prediction of samples in time and across channels, in integers only.
 
-All arithmetic is modular two's complement on fixed widths, the same on the way in and on the way
-out, so any samples and any model come back bit for bit: an overflow costs bits, never exactness.
+All arithmetic is modular two's complement on fixed widths, the same in encoder and decoder. So any
+samples are restored exactly with any model: an overflow costs bits, never exactness.
 Floating point is used only to *fit* models, never to apply them. FORMAT.md gives the equations.
 
 Arrays of samples are channel-major here: `(channels, samples)`.
@@ -18,17 +18,17 @@ from shared.codec.workspace import WORKSPACE
 
 Ints = NDArray[Any]
 
-#: From here on a recording has many channels: enough to decode in parallel across them.
+#: Least number of channels for parallel decoding across channels ("many channels").
 MANY_CHANNELS = 32
-#: Samples of a tile of a transposition.
+#: Samples per tile of a transposition.
 TILE = 512
 
 
 @dataclass(frozen=True)
 class TimeModel:
-    """How a sample is predicted from the samples before it in the same channel."""
+    """Prediction of a sample from the samples before it in the same channel."""
 
-    order: int  # 0 when the taps weigh samples, 1 when they weigh first differences
+    order: int  # 0 if the taps weigh samples, 1 if they weigh first differences
     shift: int  # fraction bits of the taps
     wide: bool  # products are summed in twice the sample's width
     taps: NDArray[np.int16]  # channels × p weights of the last p values, the most recent first
@@ -37,7 +37,7 @@ class TimeModel:
 
 @dataclass(frozen=True)
 class SpaceModel:
-    """How the residual of a channel is predicted from channels already decoded."""
+    """Prediction of a channel's residual from channels decoded before."""
 
     shift: int  # fraction bits of the weights
     counts: NDArray[np.uint8]  # terms of each channel
@@ -45,7 +45,7 @@ class SpaceModel:
     weights: NDArray[np.int8]  # of each term
 
     def ends(self) -> NDArray[np.int64]:
-        """Return the number of terms of all channels up to each, it included."""
+        """Return the number of terms of all channels up to and including each."""
         return np.cumsum(self.counts, dtype=np.int64)
 
 
@@ -53,21 +53,21 @@ class SpaceModel:
 
 
 def time_residuals(rows: Ints, model: TimeModel) -> Iterator[Ints]:
-    """Replace each sample but the heads of segments by its difference from the prediction.
+    """Replace each sample by its difference from the prediction, except heads of segments.
 
-    Each row is yielded when it is done: what else is done to it finds it in the cache.
+    Each row is yielded when it is done, so that later steps find it in the cache.
     """
     width = model.taps.shape[1]
     plain = width == 0 or (width == 1 and model.order == 0 and not model.wide)
     replaced = _whole_rows(rows, model) if plain else _segmented_rows(rows, model)
     heads = rows[:, :: model.segment].copy()
-    for row, kept in zip(replaced, heads, strict=True):
-        row[:: model.segment] = kept
+    for row, head in zip(replaced, heads, strict=True):
+        row[:: model.segment] = head
         yield row
 
 
 def _whole_rows(rows: Ints, model: TimeModel) -> Iterator[Ints]:
-    """Do the common cases as if there were no segments."""
+    """Handle the common cases without segments."""
     scratch = np.empty(rows.shape[1] - 1, rows.dtype)
     shift = rows.dtype.type(model.shift)
     for channel, row in enumerate(rows):
@@ -82,7 +82,7 @@ def _whole_rows(rows: Ints, model: TimeModel) -> Iterator[Ints]:
 
 
 def _segmented_rows(samples: Ints, model: TimeModel) -> Iterator[Ints]:
-    """Do several taps: each row as segments, with their history before them."""
+    """Handle several taps: each row as segments with their history before them."""
     length = samples.shape[1]
     segment, width = model.segment, model.taps.shape[1]
     count = -(-length // segment)
@@ -112,7 +112,7 @@ def _segmented_rows(samples: Ints, model: TimeModel) -> Iterator[Ints]:
 
 
 def sum_type(model: TimeModel, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in which products of taps are summed."""
+    """Return the data type for sums of products of taps."""
     return np.dtype(f"i{2 * dtype.itemsize}") if model.wide else dtype
 
 
@@ -133,10 +133,10 @@ def transpose_into(source: NDArray[Any], out: NDArray[Any]) -> None:
 def neighbour_sums(
     rows: Sequence[Ints] | Mapping[int, Ints], length: int, dtype: np.dtype[Any], model: SpaceModel
 ) -> Callable[[int], Ints | None]:
-    """Return what predicts the residual of a channel from the rows of channels before it.
+    """Return the function that predicts a channel's residual from the rows of earlier channels.
 
-    Its result holds until it is called again; for a channel without neighbours it is None. What
-    can be made once is: the calls are thousands, of microseconds each.
+    The result is valid until the next call; for a channel without neighbours it is None. Operands
+    are made once, because there are thousands of calls of microseconds each.
     """
     total, product = WORKSPACE.rows("scratch", 2, length, dtype)
     ends, counts = model.ends().tolist(), model.counts.tolist()
@@ -161,7 +161,7 @@ def neighbour_sums(
 
 
 def less_neighbours(rows: Ints, space: SpaceModel) -> Iterator[Ints]:
-    """Yield what is left of each row after prediction by its neighbours, in memory used again."""
+    """Yield the residual of each row after prediction by its neighbours, in reused memory."""
     predicted = neighbour_sums(list(rows), rows.shape[1], rows.dtype, space)
     left = WORKSPACE.rows("left", 1, rows.shape[1], rows.dtype)[0]
     for channel, row in enumerate(rows):

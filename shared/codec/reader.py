@@ -19,17 +19,17 @@ from shared.codec.index import Readable, RecordingIndex
 from shared.codec.opened import open_chunk
 from shared.codec.slicing import inside, positions, two_axes
 
-#: Decoded chunks kept, in bytes: a few seconds of a Neuropixels probe.
+#: Most bytes of decoded chunks in the cache: a few seconds of a Neuropixels probe.
 CACHE_BYTES = 96 << 20
-#: Chunks stored in fewer bytes than this are inflated sooner than other threads are awake.
+#: Chunks of fewer stored bytes are inflated faster than other threads wake up.
 WORTH_THREADS = 1 << 20
-#: Numbers of chunks remembered that were decoded in part, and chunks kept as stored since what
-#: follows the part is likely to be read.
+#: Most partly decoded chunks whose numbers are remembered, and most of them whose stored bytes
+#: are kept, because the rest of a chunk is likely to be read next.
 MEMORY, KEPT_STORED = 256, 2
 
 
 class Restorable(Protocol):
-    """A chunk that was read and checked."""
+    """A chunk that has been read and checked."""
 
     def restore(
         self, window: Window | None = None, *, out: Samples | None = None, threads: int = 1
@@ -39,7 +39,7 @@ class Restorable(Protocol):
 
 
 class ChunkPart(NamedTuple):
-    """Samples of one chunk that are wanted, counted within it, and where they go."""
+    """The wanted samples of one chunk, counted within it, and their destination."""
 
     number: int
     start: int
@@ -51,9 +51,9 @@ class Reader:
     """A recording as an array of samples × channels, decoded chunk by chunk when it is read.
 
     Indexing follows numpy for the first two axes: integers, slices with any step, lists, index
-    and mask arrays; both axes by lists select the outer product. Of a few channels only what they
-    need is decoded. `shared.recordings.open` makes readers. They can be pickled, and used after a
-    fork.
+    and mask arrays; lists on both axes select the outer product. For a few channels, only the
+    parts they need are decoded. `shared.recordings.open` makes readers. They can be pickled, and
+    used after a fork.
 
     Attributes
     ----------
@@ -63,13 +63,13 @@ class Reader:
     sample_rate, duration : float
         In Hz, and in seconds.
     nbytes : int
-        Of the samples, uncompressed.
+        Size of the uncompressed samples.
     index : RecordingIndex
     n_chunks : int
     chunk_bounds : list of int
         First sample of each chunk, and the number of samples.
     chunk_offsets : list of int
-        Where each chunk starts in the file, and where the last one ends.
+        Position of each chunk in the file, and the end of the last one.
     """
 
     ndim = 2
@@ -87,7 +87,7 @@ class Reader:
         self.shape, self.dtype, self.sample_rate = index.shape, index.dtype, index.sample_rate
         self.size = self.shape[0] * self.shape[1]
         self.nbytes = self.size * self.dtype.itemsize
-        # As mtscomp's readers have them.
+        # The same attributes as mtscomp's readers.
         self.n_samples, self.n_channels = self.shape
         self.n_chunks, self.duration = index.n_chunks, self.n_samples / self.sample_rate
         self.chunk_bounds, self.chunk_offsets = index.bounds, index.offsets
@@ -100,7 +100,7 @@ class Reader:
         OPEN_READERS.add(self)
 
     def _start_again(self) -> None:
-        """Begin with nothing but the source, as a forked process must: threads do not go along."""
+        """Reset everything but the source, as a forked process must: threads are not copied."""
         self._cache: OrderedDict[int, Samples] = OrderedDict()
         self._parted: OrderedDict[int, int] = OrderedDict()
         self._opened: OrderedDict[int, Restorable] = OrderedDict()
@@ -113,7 +113,7 @@ class Reader:
             return {*self._cache, *self._opened}
 
     def start_again(self) -> None:
-        """Let go of all that a fork does not copy soundly."""
+        """Reset everything that a fork does not copy soundly."""
         self._start_again()
         renew = getattr(self.source, "start_again", None)
         if renew is not None:
@@ -126,7 +126,7 @@ class Reader:
 
     @property
     def cmeta(self) -> dict[str, Any]:
-        """What mtscomp calls its header, as far as both say the same."""
+        """The header in mtscomp's form, as far as the formats agree."""
         named = ("n_channels", "sample_rate", "shape", "chunk_bounds", "chunk_offsets")
         shared = {name: getattr(self, name) for name in named}
         return shared | {"dtype": self.dtype.name} | self.index.facts
@@ -134,8 +134,8 @@ class Reader:
     @property
     def sha1(self) -> str | None:
         """SHA-1 of all samples, if it was recorded."""
-        found = self.index.facts.get("sha1_uncompressed")
-        return found if isinstance(found, str) else None
+        digest = self.index.facts.get("sha1_uncompressed")
+        return digest if isinstance(digest, str) else None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -155,14 +155,14 @@ class Reader:
     def __getitem__(self, key: Any) -> Any:
         rows, columns = two_axes(key)
         if isinstance(columns, int | np.integer):
-            one = inside(int(columns), self.shape[1], 1)
-            return self._rows(rows, np.array([one]))[..., 0]
+            column = inside(int(columns), self.shape[1], 1)
+            return self._rows(rows, np.array([column]))[..., 0]
         if isinstance(columns, slice) and columns == slice(None):
             return self._rows(rows, None)
         return self._rows(rows, positions(columns, self.shape[1], 1))
 
     def _rows(self, rows: Any, columns: NDArray[np.int64] | None) -> Any:
-        """Return what the first axis selects, of some channels."""
+        """Return the samples that the first axis selects, of some channels."""
         if isinstance(rows, slice):
             chosen = range(*rows.indices(self.shape[0]))
             if chosen.step == 1 or len(chosen) == 0:
@@ -198,7 +198,7 @@ class Reader:
         start, stop : int
             In samples; must lie within the recording.
         channels : array of int, optional
-            Positions of those wanted, in any order; by default all.
+            Positions of the wanted channels, in any order; by default all.
         out : array, shape (stop - start, channels wanted), optional
             Receives the samples.
 
@@ -209,7 +209,7 @@ class Reader:
         Raises
         ------
         CorruptionError
-            Naming the chunk; nothing wrong is ever returned.
+            With the number of the damaged chunk; wrong samples are never returned.
         """
         if not 0 <= start <= stop <= self.shape[0]:
             raise IndexError(f"samples {start} to {stop} of {self.shape[0]}")
@@ -232,12 +232,12 @@ class Reader:
         return out
 
     def _read_part(self, part: ChunkPart) -> None:
-        """Read samples of one chunk, by the cache if that has them or is to keep them.
+        """Read samples of one chunk, by the cache if it has them or will keep them.
 
-        Who reads a whole chunk seldom wants it twice. Who reads a part may come back for more:
-        the first time only that part is decoded, the second time the chunk, which is then kept.
-        But who comes back for what follows the part is likely to go on to the next chunk, and
-        gets that part alone, once.
+        Whole chunks are seldom read twice, so they are not cached. Readers of a part may come
+        back: the first time only the part is decoded, the second time the whole chunk, which is
+        then cached. But a reader of the part that follows is likely to go on to the next chunk,
+        so that part is decoded alone, once.
         """
         number, start, stop, out = part
         length = self.index.bounds[number + 1] - self.index.bounds[number]
@@ -256,7 +256,7 @@ class Reader:
             self._restore(number, None if whole else Window(start, stop), out=out)
 
     def _read_channels(self, part: ChunkPart, channels: NDArray[np.int64]) -> None:
-        """Read some channels of one chunk: of the chunk decoded before, or by themselves."""
+        """Read some channels of one chunk, from the chunk decoded before or by themselves."""
         number, start, stop, out = part
         with self._lock:
             held = self._cache.get(number)
@@ -270,7 +270,7 @@ class Reader:
     # ---- chunks ----
 
     def chunk(self, number: int) -> Samples:
-        """Return one chunk, from the cache where it is there; do not write to it."""
+        """Return one chunk, from the cache if possible; do not write to it."""
         with self._lock:
             held = self._cache.get(number)
             if held is not None:
@@ -309,7 +309,7 @@ class Reader:
     # ---- context ----
 
     def close(self) -> None:
-        """Let go of the file and the threads."""
+        """Close the file and release the threads."""
         self._fetcher.close()
         self._start_again()
         close = getattr(self.source, "close", None)
@@ -328,7 +328,7 @@ class Reader:
         self.close()
 
 
-#: Readers that are told when this process is forked.
+#: Readers to reset after a fork of this process.
 OPEN_READERS: "weakref.WeakSet[Reader]" = weakref.WeakSet()
 
 

@@ -1,8 +1,9 @@
 """Residuals back to samples: the inverse of the prediction in time (FORMAT.md, section 2.4).
 
-A sample needs those before it, but no segment needs another: all segments of all channels are
-restored side by side, one lane each, so that a step in time is a few calls on a row of lanes. Some
-steps of all lanes are loaded, made and stored at a time, while they are in the cache.
+A sample needs those before it, but segments do not depend on each other. So all segments of all
+channels are restored side by side, one lane each, and a step in time is a few calls on a row of
+lanes. Some steps of all lanes are loaded, computed and stored at a time, so that they stay in the
+cache.
 """
 
 from dataclasses import dataclass
@@ -14,24 +15,24 @@ from numpy.typing import NDArray
 
 from shared.codec.predict import MANY_CHANNELS, Ints, TimeModel, sum_type
 
-#: Steps made on what is in the cache.
+#: Steps computed at a time, within the cache.
 STEPS = 128
-#: Lanes from which on products are summed up in the call that makes them.
+#: Least number of lanes for which one call computes and sums the products.
 LONG_ROW = 1000
-#: Lanes up to which the library sums along time sooner than one call for each step.
+#: Most lanes for which the library's sum along time is faster than one call per step.
 SHORT_ROW = 128
 
 
 @dataclass(frozen=True)
 class LaneLayout:
-    """How lanes lie in memory: those of a channel together, or those of a segment."""
+    """Order of the lanes in memory: by channel, or by segment."""
 
     channels: int
     segments: int
     by_channel: bool
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return for each lane what `values`, channels × n, say of its channel: n × lanes."""
+        """Return the values of each lane's channel: channels × n become n × lanes."""
         if self.by_channel:
             return np.repeat(values.T, self.segments, axis=1)
         return np.tile(values.T, (1, self.segments))
@@ -52,7 +53,7 @@ def time_restore(residual: Ints, out: Ints, skip: int, model: TimeModel, baselin
     segment, narrow = model.segment, out.dtype
     channels, past = len(residual), max(model.taps.shape[1], 1)
     segments = -(-residual.shape[1] // segment)
-    # The longer of the two axes makes the rows that are copied.
+    # The longer of the two axes forms the rows to copy.
     layout = LaneLayout(channels, segments, channels < MANY_CHANNELS and segments > 1)
     lanes_in_all = np.zeros((past + STEPS, segments * channels), sum_type(model, narrow))
     history, level = lanes_in_all[:past].copy(), lanes_in_all[0].copy()
@@ -100,10 +101,9 @@ def _load(residual: Ints, segment: int, begin: int, steps: Ints, by_channel: boo
 
 
 def _store(out: Ints, skip: int, segment: int, begin: int, steps: Ints, by_channel: bool) -> None:
-    """Put some steps of all segments where their samples are wanted, if they are."""
+    """Store those steps of all segments whose samples are wanted."""
     count, channels = len(steps), out.shape[1]
-    # Of the segments wanted, the whole ones lie evenly in `out`; one before and one after are
-    # wanted in part.
+    # Whole wanted segments lie evenly in `out`; the ones before and after are wanted in part.
     first, last = -(-skip // segment), (skip + len(out)) // segment
     if first < last:
         even = out[first * segment - skip : last * segment - skip]
@@ -122,7 +122,7 @@ def _store(out: Ints, skip: int, segment: int, begin: int, steps: Ints, by_chann
 
 
 def accumulate(rows: Ints) -> None:
-    """Replace each row by the sum of the rows up to it; of long rows quicker than the library."""
+    """Replace each row by the sum of the rows up to it; faster than the library for long rows."""
     add = np.add
     if rows.shape[1] < SHORT_ROW:
         add.accumulate(rows, axis=0, out=rows)
@@ -134,7 +134,7 @@ def accumulate(rows: Ints) -> None:
 def _recur(lanes: Ints, first: int, taps: Ints, shift: int) -> None:
     """Run the narrow recursion over rows of `lanes` from `first` on: residual in, values out.
 
-    Calls are few and plain: there are thousands, of a microsecond each.
+    There are thousands of steps of a microsecond each, so the calls per step are few and simple.
     """
     width = len(taps)
     multiply, add, right_shift = np.multiply, np.add, np.right_shift
@@ -146,14 +146,14 @@ def _recur(lanes: Ints, first: int, taps: Ints, shift: int) -> None:
             right_shift(total, by, total)
             add(now, total, now)
         return
-    # The last values, oldest first, are one contiguous operand of one multiplication; its rows
-    # are few, and sooner added one by one than by a reduction.
+    # The last values, oldest first, are one contiguous operand of one multiplication. Its rows
+    # are few, so adding them one by one is faster than a reduction.
     reverse = np.ascontiguousarray(taps[::-1], lanes.dtype)
     products = np.empty_like(reverse)
-    one, other, *others = products
+    first_product, second_product, *others = products
     for index, now in enumerate(lanes[first:], first):
         multiply(lanes[index - width : index], reverse, products)
-        add(one, other, total)
+        add(first_product, second_product, total)
         for product in others:
             add(total, product, total)
         right_shift(total, by, total)
@@ -175,7 +175,7 @@ def _recur_wide(lanes: Ints, first: int, taps: Ints, shift: int) -> None:
     products, total = np.empty_like(weights), np.empty_like(lanes[0])
     long = lanes.shape[1] >= LONG_ROW
     for now in range(first, len(lanes)):
-        if long:  # in one call, which takes longer to begin
+        if long:  # one call, which takes longer to start
             einsum("tl,tl->l", lanes[now - width : now + 1], weights, out=total)
         else:
             multiply(lanes[now - width : now + 1], weights, products)

@@ -18,7 +18,7 @@ from shared.codec.reader import Reader
 
 
 class FoundChunk(NamedTuple):
-    """A chunk that proved itself: where it starts, its header, and its CRC-32."""
+    """A chunk with a valid checksum: its position, its header, and its CRC-32."""
 
     offset: int
     header: ChunkHeader
@@ -26,9 +26,9 @@ class FoundChunk(NamedTuple):
 
 
 def open_salvaged(source: Readable) -> tuple[Reader, list[str]]:
-    """Open a damaged recording, and tell what is wrong with the file as a whole.
+    """Open a damaged recording; return the reader and the faults of the file as a whole.
 
-    By its index where there is one, else by its chunks.
+    The index is used if there is one; otherwise it is rebuilt from the chunks.
     """
     try:
         return Reader(source, read_footer(source), cache_bytes=0), []
@@ -38,12 +38,12 @@ def open_salvaged(source: Readable) -> tuple[Reader, list[str]]:
 
 
 def rebuild_index(source: Readable) -> tuple[RecordingIndex, list[str]]:
-    """Rebuild the index from the chunks alone, stepping over what is damaged.
+    """Rebuild the index from the chunks alone; damaged bytes are skipped.
 
-    Every chunk but the last has the length the file's header gives, so a chunk's number tells
-    which samples it holds, and a missing chunk which samples are missing. The index has an entry
-    for every chunk up to the last one found, or announced by the header; reading one that is
-    missing raises `CorruptionError`. With it comes what was wrong, in words.
+    Every chunk but the last has the length in the file's header, so a chunk's number gives its
+    samples, even for a missing chunk. The index has an entry for every chunk up to the last one
+    found or announced by the header; reading a missing one raises `CorruptionError`. The faults
+    are returned in words, too.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def rebuild_index(source: Readable) -> tuple[RecordingIndex, list[str]]:
 
 
 def _check(data: bytes | memoryview, here: ChunkHeader, header: RecordingHeader, name: str) -> int:
-    """Check a chunk without an index, and return its checksum as the index would have it."""
+    """Check a chunk without an index; return its checksum in the index's form."""
     name = f"{name}: chunk {here.number}"
     chunk.check_alone(data, here, name)
     if here.channels != header.n_channels or here.dtype != header.dtype:
@@ -94,7 +94,7 @@ def _check(data: bytes | memoryview, here: ChunkHeader, header: RecordingHeader,
 
 
 def _find_magic(source: Readable, start: int, total: int) -> int | None:
-    """Return where the next chunk may start."""
+    """Return the position at which the next chunk may start."""
     step = 1 << 20
     while start < total:
         block = bytes(source.read(start, min(start + step + len(chunk.MAGIC), total)))
@@ -106,7 +106,7 @@ def _find_magic(source: Readable, start: int, total: int) -> int | None:
 
 
 def _index_of(header: RecordingHeader, found: dict[int, FoundChunk]) -> RecordingIndex:
-    """Make an index of the chunks found; the missing ones get no bytes."""
+    """Make an index of the found chunks; missing ones have a length of zero bytes."""
     last = max(found, default=-1)
     samples = found[last].header.first + found[last].header.length if found else 0
     if header.samples is not None and header.samples <= MAX_CHUNKS * header.chunk_length:

@@ -1,6 +1,6 @@
-"""How residuals become symbols: centre, and low bits set aside.
+"""The scale that turns residuals into symbols: centre, and low bits set aside.
 
-FORMAT.md, section 2.2, says what is made of these; here they are chosen, by what they cost.
+FORMAT.md, section 2.2, defines the use of a scale; here it is chosen, by its cost in bits.
 """
 
 from typing import Any, NamedTuple
@@ -8,39 +8,39 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-#: Residuals of this mean size are well within a byte.
+#: Mean size of residuals that fit well into a byte.
 QUIET = 5.0
-#: Residuals looked at, at most.
+#: Most residuals that are examined.
 LOOK = 8192
-#: Bits an exception takes.
+#: Bits of an exception.
 EXCEPTION_BITS = 24.0
-#: Bits a value takes in a Huffman table.
+#: Bits of a value in a Huffman table.
 TABLE_ENTRY_BITS = 4.0
-#: Up to this log of the size, residuals are counted value by value to tell what they take; where
-#: they are small, their size tells nothing.
+#: Largest log of the size for which the bits are estimated by a histogram; the size of small
+#: residuals is no good estimate.
 COUNTED = 4.5
 SMALL = 1.5
 MOST_COUNTED = 1 << 9
-#: What a sample takes over the log of the mean size, where the distribution is Laplace's.
+#: Bits of a sample beyond the log of the mean size, for a Laplace distribution.
 LAPLACE_BITS = 2.44
 
 
 class Scale(NamedTuple):
-    """How residuals become symbols."""
+    """The parameters that turn residuals into symbols."""
 
     shift: int  # low bits set aside
     centre: int  # the residual in the middle of the symbols
 
     @property
     def offset(self) -> int:
-        """What is added to a residual to make it non-negative."""
+        """The value added to a residual to make it non-negative."""
         return (128 << self.shift) - self.centre
 
 
 def log_sizes(left: NDArray[Any]) -> NDArray[np.float64]:
     """Return the log of the size of residuals, channels × pieces × samples, of each channel.
 
-    By the mean size of each piece, since loud pieces have a scale of their own.
+    The mean size of each piece counts, because loud pieces get a separate scale.
     """
     if not left.size:
         return np.zeros(len(left))
@@ -49,10 +49,10 @@ def log_sizes(left: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def residual_bits(left: NDArray[Any]) -> NDArray[np.float64]:
-    """Estimate the bits a sample takes, of each channel of channels × pieces × samples.
+    """Estimate the bits per sample of each channel of channels × pieces × samples.
 
-    By the size of the residuals, or by their entropy, since some use few of the values near.
-    Fractions are rounded up, as those of predictions are rounded down.
+    The estimate uses the size of the residuals, or their entropy, because some channels use few
+    values. Fractions are rounded up, because those of predictions are rounded down.
     """
     sizes = log_sizes(left)
     bits = sizes + LAPLACE_BITS
@@ -64,9 +64,9 @@ def residual_bits(left: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _entropies(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the entropy of each row of small whole numbers, in bits, as of many more than these.
+    """Return the entropy of each row of small integers in bits, corrected for the sample size.
 
-    An estimate by a sample is too low by a share that Miller and Madow gave.
+    A sample's entropy is too low; the correction is that of Miller and Madow.
     """
     rows, size = values.shape
     near = np.clip(values, -MOST_COUNTED, MOST_COUNTED - 1).astype(np.int64) + MOST_COUNTED
@@ -79,7 +79,7 @@ def _entropies(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def choose_scale(piece: NDArray[Any], length: int) -> Scale:
-    """Choose by a piece of residuals the scale, and table, that `length` of them will share."""
+    """Choose from a piece of residuals the scale that `length` of them will share."""
     flat = piece.reshape(-1)
     some = flat[:: -(-len(flat) // LOOK)].astype(np.int64)
     centre = round(float(some.mean()))
@@ -102,7 +102,7 @@ def choose_scales(rows: NDArray[Any], length: int) -> list[Scale]:
 
 
 def _scaled_bits(some: NDArray[np.int64], scale: Scale, length: int) -> float:
-    """Return the bits a sample takes at a scale, its share of a Huffman table included."""
+    """Return the bits per sample at a scale, with its share of a Huffman table."""
     symbols = (some + scale.offset) >> scale.shift
     inside = (symbols >= 0) & (symbols < 256)
     counts = np.bincount(np.where(inside, symbols, 0), minlength=256)

@@ -1,4 +1,4 @@
-"""What a key means, as numpy has it, for recordings of samples × channels."""
+"""NumPy's indexing keys for recordings of samples × channels."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def two_axes(key: Any) -> tuple[Any, Any]:
-    """Split a key in one for samples and one for channels."""
+    """Split a key into one for samples and one for channels."""
     if key is Ellipsis:
         return slice(None), slice(None)
     if not isinstance(key, tuple):
@@ -21,7 +21,7 @@ def two_axes(key: Any) -> tuple[Any, Any]:
 
 
 def inside(number: int, length: int, axis: int) -> int:
-    """Return a position counted from the start."""
+    """Return a position counted from the start; refuse one outside the axis."""
     if not -length <= number < length:
         raise IndexError(f"index {number} is out of bounds for axis {axis} with size {length}")
     return number % length
@@ -40,7 +40,7 @@ def positions(key: Any, length: int, axis: int) -> NDArray[np.int64]:
         return np.zeros(0, np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise IndexError("recordings are indexed by integers, slices, and lists of integers")
-    found = array.astype(np.int64)
-    for bad in found[(found < -length) | (found >= length)][:1]:
+    indices = array.astype(np.int64)
+    for bad in indices[(indices < -length) | (indices >= length)][:1]:
         raise IndexError(f"index {bad} is out of bounds for axis {axis} with size {length}")
-    return found % length
+    return indices % length

@@ -10,18 +10,18 @@ from shared.codec.errors import FormatError
 from shared.codec.predict import Ints, transpose_into
 from shared.codec.workspace import WORKSPACE
 
-#: Samples for each value of a table, at least: fewer do not pay for it.
+#: Least number of samples per value of a table; with fewer, the table does not pay.
 SAMPLES_PER_VALUE = 8
-#: Of the range most samples lie in, the share of values in use below which they are sparse.
+#: Values are sparse if they are less than this share of the range of most samples.
 SPARSE = 0.6
-#: A range as wide as this is too wide to mark the values in use in.
+#: Smallest range that is too wide for a table of marks of the values in use.
 WIDE = 1 << 16
-#: Samples that are looked up at a time: their places stay in the cache.
+#: Samples looked up at a time, so that their places stay in the cache.
 BLOCK = 1 << 16
 
 
 class Prepared(NamedTuple):
-    """Channel-major signed integers, and what tells how they came about."""
+    """Channel-major signed integers, and how they were made from the samples."""
 
     kind: ValueKind
     base: int
@@ -30,10 +30,10 @@ class Prepared(NamedTuple):
 
 
 def prepare(samples: NDArray[Any], ranked: bool, base: int = 0) -> Prepared:
-    """Bring samples × channels to channel-major signed integers, as narrow as they can be.
+    """Convert samples × channels to channel-major signed integers, as narrow as possible.
 
-    If `ranked` they are coded by their ranks, where a table can hold their values. The `base` is
-    kept where narrow integers can count from it.
+    If `ranked`, they are coded by their ranks, provided that a table can hold their values. The
+    `base` is kept if narrow integers can count from it.
     """
     length, channels = samples.shape
     none = samples[:0, 0]
@@ -73,7 +73,7 @@ def _rank(samples: NDArray[Any], table: NDArray[Any], rows: Ints) -> None:
 def restore(
     samples: Ints, kind: ValueKind, base: int, table: NDArray[Any], out: NDArray[Any]
 ) -> None:
-    """Invert `prepare`, but for the transposition; `out` may be the same memory."""
+    """Invert `prepare`, except the transposition; `out` may be the same memory."""
     if kind == ValueKind.RANKED:
         _look_up(samples, table, out)
     elif kind == ValueKind.SHIFTED:
@@ -86,7 +86,7 @@ def restore(
 
 
 def _look_up(samples: Ints, table: NDArray[Any], out: NDArray[Any]) -> None:
-    """Write the values that have these ranks."""
+    """Write the values of these ranks."""
     middle, step = len(table) // 2, max(1, BLOCK // samples.shape[1])
     places = np.empty((step, samples.shape[1]), np.intp)
     for start in range(0, len(samples), step):
@@ -94,15 +94,15 @@ def _look_up(samples: Ints, table: NDArray[Any], out: NDArray[Any]) -> None:
         if ranks.min() < -middle or ranks.max() >= len(table) - middle:
             raise FormatError("a rank lies outside the table of values")
         here = np.add(ranks, middle, out=places[: len(ranks)])
-        # All places are known to be inside: to clip them only spares a second check.
+        # All places are inside; clipping only saves numpy's check.
         np.take(table, here, out=out[start : start + step], mode="clip")
 
 
 def are_sparse(samples: NDArray[Any], pieces: NDArray[Any]) -> bool:
-    """Tell whether the values in use leave most of their range unused.
+    """Return whether most values of the range are unused.
 
-    Converters of few bits are often stored stretched to 16: the values in use are then few, and
-    their ranks code much shorter than they do. Some `pieces` decide whether to look closer.
+    Samples of converters with few bits are often stretched to 16 bits. Then few values are in use,
+    and their ranks take much fewer bits. The `pieces` decide whether to check all samples.
     """
     bounds = _sparse_range(pieces[:: max(1, pieces.size >> 18)])
     if bounds is None:
@@ -115,11 +115,11 @@ def are_sparse(samples: NDArray[Any], pieces: NDArray[Any]) -> bool:
 
 
 def _sparse_range(pieces: NDArray[Any]) -> tuple[int, int] | None:
-    """Return where nine tenths of some samples lie if they are worth a table of their values."""
+    """Return the range of nine tenths of the samples if a table of values is worthwhile."""
     if pieces.size < 3:
         return None
     first = int(pieces.min())
-    if int(pieces.max()) - first < WIDE:  # quicker than to sort
+    if int(pieces.max()) - first < WIDE:  # faster than sorting
         counts = np.bincount(np.subtract(pieces, first, dtype=np.intp).reshape(-1))
         some = np.flatnonzero(counts)
         some, counts = some + first, counts[some]
@@ -137,7 +137,7 @@ def _sparse_range(pieces: NDArray[Any]) -> tuple[int, int] | None:
 
 
 def values_in_use(samples: NDArray[Any]) -> NDArray[Any]:
-    """Return the different values of some samples, sorted."""
+    """Return the distinct values of some samples, sorted."""
     low, high = int(samples.min()), int(samples.max())
     if high - low >= WIDE:
         return np.unique(samples)
@@ -149,7 +149,7 @@ def values_in_use(samples: NDArray[Any]) -> NDArray[Any]:
 
 
 def pack_table(table: NDArray[Any]) -> NDArray[Any]:
-    """Return the first value, then how far each other is from that before."""
+    """Return the first value, then the difference of each other from the one before."""
     return np.append(table[:1], np.diff(table)).astype(table.dtype)
 
 

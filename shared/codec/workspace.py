@@ -1,4 +1,4 @@
-"""Buffers and coders that are kept from chunk to chunk: page faults cost more than arithmetic."""
+"""Buffers and coders that chunks reuse: page faults cost more than arithmetic."""
 
 import math
 import threading
@@ -15,7 +15,7 @@ LINE = 64
 
 
 class Workspace(threading.local):
-    """Buffers and coders kept from chunk to chunk, one set per thread."""
+    """Buffers and coders that chunks reuse, one set per thread."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, NDArray[np.uint8]] = {}
@@ -24,7 +24,7 @@ class Workspace(threading.local):
         self.decoder = zstandard.ZstdDecompressor()
 
     def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
-        """Return an uninitialised array, of memory that is used again."""
+        """Return an uninitialised array in reused memory."""
         size = math.prod(shape) * dtype.itemsize
         held = self.arrays.get(name)
         if held is None or len(held) < size:
@@ -32,10 +32,11 @@ class Workspace(threading.local):
         return held[:size].view(dtype).reshape(shape)
 
     def rows(self, name: str, count: int, length: int, dtype: np.dtype) -> NDArray[Any]:
-        """Return uninitialised rows, of memory that is used again, laid out for the cache.
+        """Return uninitialised rows in reused memory, laid out for the cache.
 
-        Each starts with a cache line, and an odd number of lines after the one before: where all
-        start in the same few sets of the cache, reading down a column takes three times as long.
+        Each row starts with a cache line, an odd number of lines after the row before. If all rows
+        started in the same few sets of the cache, reading down a column would take three times as
+        long.
         """
         width = LINE * (-(-length * dtype.itemsize // LINE) | 1)
         flat = self.array(name, (count * width + LINE,), np.dtype(np.uint8))

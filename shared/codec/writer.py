@@ -18,23 +18,23 @@ from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
 from shared.codec.overview import Overview, overview_path, seconds_of
 from shared.codec.workspace import WORKSPACE
 
-#: Chunks in a run, of which the first is the one that the model of all is fitted on.
+#: Chunks in a run; the model of the run is fitted on its first chunk.
 RUN = 32
 
 
 class Coder:
-    """Makes chunks, and decodes each again to be sure."""
+    """Makes chunks, and decodes each again as a check."""
 
     def __init__(self, level: Level, check: bool, overview_rate: float | None) -> None:
         self.level, self.check, self.overview_rate = level, check, overview_rate
 
     def make(self, samples: Samples, number: int, first: int, model: fit.Model) -> Sealed:
-        """Return one chunk, ready to be written; with it, what the overview takes of it.
+        """Return one chunk, ready to be written, with its part of the overview.
 
         Raises
         ------
         VerificationError
-            If it does not decode to what was given.
+            If it does not decode to the given samples.
         """
         coded = encoder.encode(samples, self.level, model, fresh=number % RUN == 0)
         if self.check:
@@ -65,8 +65,8 @@ class Writer:
     Parameters
     ----------
     target : path
-        The `.ebin` file; its index is written beside it as `.eh`. Until `close` the data are in
-        a file of that name with `.part` added; after a crash `salvage` reads that.
+        The `.ebin` file; its index is written beside it as `.eh`. Until `close`, the data are in
+        a file of that name with `.part` added; `salvage` reads it after a crash.
     n_channels : int
     dtype : data type
         int16, uint16 or int32.
@@ -82,14 +82,14 @@ class Writer:
     overwrite : bool
         Whether an existing target may be replaced.
     n_samples : int, optional
-        How many will come, if that is known: chunks of several seconds are about even then.
+        Number of samples, if known; chunks of several seconds then have about equal lengths.
     published : bool
-        Whether the recording is to be shown on the web: chunks then have some 3,000 samples.
+        Whether the recording is for the web; its chunks then have about 3,000 samples.
     overview : bool, optional
-        Whether to write how loud each channel is in each second, as `.rms.npy`; by default
-        where it is published.
+        Whether to write the loudness of each channel and second, as `.rms.npy`; by default only
+        if the recording is published.
     precious : bool
-        Whether to refuse where a writer that died left an unfinished file.
+        Whether to refuse if a dead writer left an unfinished file.
 
     Examples
     --------
@@ -183,7 +183,7 @@ class Writer:
         self.note(sealed, samples)
 
     def note(self, sealed: Sealed, samples: Samples | None) -> None:
-        """Take in a chunk that has been written; of samples, where they are given, the SHA-1."""
+        """Add a written chunk to the index, and its samples, if given, to the SHA-1."""
         self.index.add(sealed)
         if self.overview is not None:
             self.overview.add(sealed.extra)
@@ -192,16 +192,16 @@ class Writer:
 
     @property
     def hexdigest(self) -> str | None:
-        """The SHA-1 of the raw bytes so far, if it is computed."""
+        """The SHA-1 of the raw bytes so far; None if it is not computed."""
         return None if self._sha1 is None else self._sha1.hexdigest()
 
     def flush(self) -> None:
-        """Make what is complete so far durable; an open chunk stays in memory."""
+        """Flush the complete chunks to disk; an open chunk stays in memory."""
         self.file.flush()
         os.fsync(self.file.fileno())
 
     def close(self) -> None:
-        """Finish: the last chunk, the footer, the header, the sidecar; then the final names."""
+        """Finish: write the last chunk, footer, header and sidecar; then rename the files."""
         try:
             if self._n_held:
                 self._write_held()
