@@ -194,13 +194,13 @@ class Scope:
 
     def now(self, kind: str, key: str, version: int) -> HeldRow:
         """Return the new state of a changed record in the replica."""
-        row = catalog.table(kind).get(key)
-        if row is not None:
-            version = int(row["_version"])
-        held = row is not None and self.has(kind, row)
-        if not held or row is None:
+        record = catalog.table(kind).get(key)
+        if record is not None:
+            version = int(record["_version"])
+        held = record is not None and self.has(kind, record)
+        if not held or record is None:
             return HeldRow(kind, key, version, None)
-        return HeldRow(kind, key, version, self.shown(kind, row), self.is_closed(kind, row))
+        return HeldRow(kind, key, version, self.shown(kind, record), self.is_closed(kind, record))
 
     def shown(self, kind: str, row: Row) -> Body:
         """Return a row in the replica's form: its declared fields, as lists show them."""

@@ -57,7 +57,7 @@ def _table(
     columns: tuple[str, ...], rows: list[dict[str, Any]], summary: dict[str, Any] | None = None
 ) -> ReportTable:
     """Return a report whose rows name animals by their nicknames."""
-    named = [{**row, "nickname": nickname_of(row["nickname"])} for row in rows]
+    named = [{**animal, "nickname": nickname_of(animal["nickname"])} for animal in rows]
     return ReportTable(columns, named, summary or {})
 
 
@@ -76,8 +76,8 @@ def as_csv(report: ReportTable) -> str:
     made = io.StringIO()
     lines = csv.writer(made, lineterminator="\r\n")
     lines.writerow(report.columns)
-    for row in report.rows:
-        lines.writerow([_cell(row.get(name)) for name in report.columns])
+    for line in report.rows:
+        lines.writerow([_cell(line.get(name)) for name in report.columns])
     return made.getvalue()
 
 
@@ -152,21 +152,21 @@ def week(call: Call, asked: Asked) -> ReportTable:
     for session in held.all(("subject", "start_time")):
         trained.setdefault(session["subject"], set()).add(str(session["start_time"])[:10])
     restricted = {
-        row["subject"]
-        for row in related(call, "water-restriction", [Where("subject", "in", names)]).all()
-        if str(row["start_time"])[:10] < end
-        and (not row.get("end_time") or str(row["end_time"])[:10] >= begin)
+        record["subject"]
+        for record in related(call, "water-restriction", [Where("subject", "in", names)]).all()
+        if str(record["start_time"])[:10] < end
+        and (not record.get("end_time") or str(record["end_time"])[:10] >= begin)
     }
     rows = []
-    for row in subjects:
-        mine = trained.get(row["nickname"], set())
-        if row["nickname"] not in restricted and not mine:
+    for record in subjects:
+        mine = trained.get(record["nickname"], set())
+        if record["nickname"] not in restricted and not mine:
             continue
         ticks = {word: day.isoformat() in mine for word, day in zip(words, days, strict=True)}
         rows.append(
             {
-                "nickname": row["nickname"],
-                "responsible_user": row.get("responsible_user"),
+                "nickname": record["nickname"],
+                "responsible_user": record.get("responsible_user"),
                 **ticks,
                 "days": len(mine),
                 "few": len(mine) < TRAINED,

@@ -1,23 +1,22 @@
-"""The embedded cloud's inside: every call into ministack's private parts is in this module.
+"""The embedded cloud: this module has all calls into ministack's private parts.
 
 ministack offers S3, SQS, Lambda, API Gateway, EventBridge, CloudFormation, IAM and CloudFront as
-one ASGI application. Some things are changed here, each with a conformance test
+one ASGI application. This module changes some behaviour; each change has a conformance test
 (``tests/integration/test_ministack.py``) that fails when an upgrade breaks the assumption:
 
 - its state is written to disk while it runs, not only when it stops, so that ``kill -9`` loses at
-  most the last moments (which the reconcilers make good);
-- its DynamoDB requests go, after ministack has checked signature and permissions, to dynoxide;
-- requests with the root key have their signatures checked like all others, and a policy is parsed
-  once;
-- its unauthenticated housekeeping addresses are closed;
-- messages for a function are collected for a moment, as on AWS; none is lost that comes while
-  others are deleted, and none goes to a client that has hung up while it waited;
-- no request waits for a process of its function to start while another is at hand
+  most the last moments (which the reconcilers repair);
+- its DynamoDB requests go to dynoxide, after ministack has checked signature and permissions;
+- signatures with the root key are checked like all others, and a policy is parsed once;
+- its unauthenticated maintenance addresses are closed;
+- messages for a function are collected for a moment, as on AWS; no message is lost that arrives
+  while others are deleted, and none goes to a client that disconnected while it waited;
+- no request waits for a new process of its function while another process is free
   (``infra/local/processes.py``);
 - the bytes of objects are on disk only;
-- what functions write is kept in files, and what fails is told there; the emulator itself
-  remembers the last invocations only;
-- the API and the site get addresses of their own, without the emulator's path or host.
+- logs and errors of functions are written to files; the emulator itself keeps only the last
+  invocations;
+- the API and the site have their own addresses, without the emulator's path or host.
 
 One file, because an upgrade of ministack is then a change of one file.
 """
@@ -44,27 +43,27 @@ from infra.local.logs import FunctionLogs
 from infra.local.processes import Processes
 
 VERSION = "1.5.33"
-"""The version whose private parts are known here; ``pyproject.toml`` pins the same."""
+"""The supported version of ministack; ``pyproject.toml`` pins the same."""
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 
 SAVE_SECONDS = 1.0
-"""Pause between two looks at whether the state has to be saved."""
+"""Interval of checks whether the state has to be saved."""
 
 SAVED_EACH_SECOND = frozenset({"dynamodb", "eventbridge", "iam", "lambda", "s3", "sqs", "sts"})
-"""Services whose state changes while the system works, and without which work would be lost.
+"""Services whose state changes during work and must not be lost.
 
-The others' is saved by a deployment and when the cloud stops: nothing else changes it, or it grows
-with each invocation (logs, metrics) and nothing depends on it; the functions' logs are in files of
-their own. Saving those each second would take the longer the more has been done.
+The state of the others is saved by a deployment and when the cloud stops: either nothing else
+changes it, or it grows with each invocation (logs, metrics) and nothing depends on it. The
+functions' logs are in separate files. Saving such state each second would become ever slower.
 """
 
 COLLECT_SECONDS = 0.25
 """How long messages for a function are collected; on AWS it is a second (``infra.functions``)."""
 
 STREAMS_KEPT = 100
-"""Log streams of a function that CloudWatch Logs remembers: one comes with each invocation."""
+"""Log streams per function that CloudWatch Logs keeps; each invocation adds one."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -75,14 +74,14 @@ log = logging.getLogger(__name__)
 
 
 def configure(state: Path, port: int, access_key: str, secret_key: str) -> None:
-    """Set what ministack reads from the environment when it is imported.
+    """Set the environment variables that ministack reads when it is imported.
 
     Parameters
     ----------
     state
         Folder for the state, the objects and the functions' work folders.
     port
-        Where the gateway will listen, on loopback.
+        Port of the gateway on loopback.
     access_key, secret_key
         The account's root credentials; ministack refuses signatures made with others.
     """
@@ -105,13 +104,13 @@ def configure(state: Path, port: int, access_key: str, secret_key: str) -> None:
         LOG_LEVEL=os.environ.get("FORNIX_CLOUD_LOG", "WARNING"),
         SFTP_ENABLED="0",
         IOT_MTLS_ENABLED="0",
-        DOCKER_HOST=f"unix://{temporary}/no-docker.sock",  # never look for a daemon
+        DOCKER_HOST=f"unix://{temporary}/no-docker.sock",  # do not search for a Docker daemon
         LAMBDA_ACCOUNT_CONCURRENCY="24",
         AWS_ACCESS_KEY_ID=access_key,
         AWS_SECRET_ACCESS_KEY=secret_key,
         AWS_DEFAULT_REGION=REGION,
         AWS_REGION=REGION,
-        # The functions inherit these: the only thing that tells them where the cloud is.
+        # The functions inherit these and find the cloud by them alone.
         AWS_ENDPOINT_URL=endpoint,
         AWS_ENDPOINT_URL_DYNAMODB=endpoint,
     )
@@ -120,9 +119,10 @@ def configure(state: Path, port: int, access_key: str, secret_key: str) -> None:
 
 
 def _move(state: Path, port: int) -> None:
-    """Have the saved state say where the gateway will listen, if that was elsewhere before.
+    """Update the gateway's port in the saved state, if it has changed.
 
-    Queues are known by their address, to themselves and to the functions that send to them.
+    Queues are identified by their address, in their own state and in the functions that send to
+    them.
     """
     place = state / "gateway.port"
     before = place.read_text() if place.exists() else str(port)
@@ -160,12 +160,12 @@ class Cloud:
         # Not at the top: ministack reads the environment, set by configure, when imported.
         self._app = importlib.import_module("ministack.app")
         self._persistence = importlib.import_module("ministack.core.persistence")
-        # ministack believes whoever names a root key; here a root key's signature is checked too.
+        # ministack trusts any request that names a root key; here its signature is checked, too.
         evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
         evaluator._is_root_key = _is_no_key
         evaluator.parse_policy_document = _parsing_once(evaluator.parse_policy_document)
         runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
-        # A function that logs nothing is waited for: 50 ms in vain after each of its answers.
+        # ministack would wait 50 ms for logs after each answer of a function without logs.
         runtime.Worker._drain_stderr_bounded.__defaults__ = (0.005, 0.002, 0.250)
         _keep_logs(runtime.Worker, FunctionLogs(logs))
         processes = Processes(runtime)
@@ -182,7 +182,7 @@ class Cloud:
             self._app.SERVICE_HANDLERS["dynamodb"] = Forward(dynamodb)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, remembering whether it may have changed anything."""
+        """Serve one request, and note whether it may have changed the state."""
         if scope["type"] == "lifespan":
             self._saver = asyncio.create_task(self._save_regularly())
             await self._app.app(scope, receive, send)
@@ -199,18 +199,18 @@ class Cloud:
         else:
             await self._app.app(scope, receive, _telling(scope, send))
         if self._may_change(scope):
-            # Two saves: what the request set off, a queue's delivery say, ends after its answer.
+            # Two saves: effects of the request, such as a queue's delivery, end after its answer.
             self._unsaved = 2
 
     def save(self, *, whole: bool) -> None:
-        """Write the state to disk now, `whole` or only what changes while the system works."""
+        """Write the state to disk now, `whole` or only the part that changes during work."""
         services = self._app._build_persistence_save_dict()
         if not whole:
             services = {k: v for k, v in services.items() if k in SAVED_EACH_SECOND}
         self._persistence.save_all(services)
 
     def _may_change(self, scope: Scope) -> bool:
-        """Tell whether a request can change the state that ministack itself keeps."""
+        """Return whether a request can change ministack's own state."""
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return False
         if self._own_tables:
@@ -219,7 +219,7 @@ class Cloud:
         return not target.startswith(b"DynamoDB_")
 
     async def _save_regularly(self) -> None:
-        """Save whenever something may have changed since the last time."""
+        """Save whenever the state may have changed since the last save."""
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             if self._unsaved and not self._held:
@@ -229,8 +229,8 @@ class Cloud:
     async def _control(self, scope: Scope, send: Send) -> None:
         """Answer the supervisor: ``hold`` and ``release`` saving around a deployment.
 
-        Held back, a kill in mid-deployment leaves the state from before it, from which the next
-        start deploys again; a half-created stack is never restored.
+        During a hold a kill leaves the state from before the deployment, and the next start
+        deploys again; a partial stack is never restored.
         """
         command = scope["path"].removeprefix("/_fornix/")
         if command == "hold":
@@ -245,7 +245,7 @@ class Cloud:
 
 
 def _keep_logs(worker: Any, logs: FunctionLogs) -> None:
-    """Write what functions log, and how their invocations end, to files as well."""
+    """Write the functions' logs, and the ends of their invocations, to files as well."""
     service: Any = importlib.import_module("ministack.services.lambda_svc")
     groups: Any = importlib.import_module("ministack.services.cloudwatch_logs")._log_groups
     emit = service._emit_lambda_logs
@@ -277,10 +277,10 @@ def _keep_logs(worker: Any, logs: FunctionLogs) -> None:
 
 
 def _collect_batches(sqs: Any) -> None:
-    """Hand a function the messages that come together in one invocation, as on AWS.
+    """Pass messages that arrive together to a function in one invocation, as on AWS.
 
-    ministack ignores the batching window of an event source, and starts an invocation for each of
-    the events of an upload's files as it comes.
+    ministack ignores the batching window of an event source: it would start an invocation for each
+    event of an upload's files.
     """
     receive, wake = sqs._receive_messages_for_esm, sqs.esm_wake
 
@@ -301,17 +301,17 @@ def _collect_batches(sqs: Any) -> None:
 
 
 def _lose_no_message(sqs: Any) -> None:
-    """Take messages out of a queue's list, one by one, where ministack replaces the list.
+    """Remove messages from a queue's list one by one; ministack replaces the list.
 
-    The thread that calls functions replaces it with what it had seen; a message that a request had
-    added meanwhile was gone.
+    The thread that calls functions replaces the list with its own copy, so a message that a
+    request had added meanwhile would be lost.
     """
     sweep = sqs._dlq_sweep
 
     def take(queue: dict[str, Any], gone: Callable[[dict[str, Any]], bool]) -> None:
         messages = queue["messages"]
         for message in [each for each in messages if gone(each)]:
-            with contextlib.suppress(ValueError):  # another has taken it
+            with contextlib.suppress(ValueError):  # another thread has taken it
                 messages.remove(message)
 
     def sweep_in_place(queue: dict[str, Any]) -> None:
@@ -332,16 +332,16 @@ def _lose_no_message(sqs: Any) -> None:
 
 
 def _waits_for_messages(scope: Scope) -> bool:
-    """Tell whether a request is a long poll of a queue."""
+    """Return whether a request is a long poll of a queue."""
     target = next((v for k, v in scope.get("headers", ()) if k == b"x-amz-target"), b"")
     return target == b"AmazonSQS.ReceiveMessage"
 
 
 async def _while_connected(app: Asgi, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a small request until it is answered, or until its client has hung up.
+    """Serve a small request until it is answered or its client has disconnected.
 
-    A worker that was killed in its long poll would otherwise still be handed the next message,
-    which would be hidden from all others for a while.
+    Otherwise a worker that was killed in its long poll would still get the next message, which
+    would then be hidden from all others for a while.
     """
     body = b""
     more = True
@@ -369,10 +369,9 @@ async def _while_connected(app: Asgi, scope: Scope, receive: Receive, send: Send
 
 
 def _keep_versions_on_disk(s3: Any) -> None:
-    """Let go of an object's bytes once they are on disk, also in a bucket with versions.
+    """Release an object's bytes from memory once they are on disk, also in a versioned bucket.
 
-    ministack otherwise remembers the bytes of all versions that were ever written, until it is
-    started again.
+    Otherwise ministack keeps the bytes of all versions in memory until it is restarted.
     """
     record = s3._record_object_version
 
@@ -385,9 +384,9 @@ def _keep_versions_on_disk(s3: Any) -> None:
 
 
 def _telling(scope: Scope, send: Send) -> Send:
-    """Return a ``send`` that logs answers by which the server says that it failed.
+    """Return a ``send`` that logs answers about failures of the server.
 
-    503 is none of them: it asks the caller to come again.
+    503 is not logged: it asks the caller to try again.
     """
     status = 0
 
@@ -405,7 +404,7 @@ def _telling(scope: Scope, send: Send) -> Send:
 
 
 def _what(scope: Scope) -> str:
-    """Return what a request is for: the operation, or else the path."""
+    """Return the operation of a request, or else its path."""
     target = next((v for k, v in scope["headers"] if k == b"x-amz-target"), b"")
     return f"{scope['path']} {target.decode(errors='replace')}".strip()
 
@@ -424,14 +423,14 @@ class Forward:
         body: bytes,
         query: dict[str, Any],
     ) -> tuple[int, dict[str, str], bytes]:
-        """Pass one request on; its signature and permissions have been checked before."""
+        """Pass one request on; its signature and permissions are already checked."""
         forwarded = {k: v for k, v in headers.items() if k.lower() in _FORWARDED}
         return await asyncio.to_thread(self._request, method, path, forwarded, body)
 
     def _request(
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Do the request in a thread."""
+        """Send the request in a thread."""
         response = self._pool.request(
             method, path, body=body, headers=headers, retries=False, timeout=60
         )
@@ -447,30 +446,30 @@ _FORWARDED = ("x-amz-target", "content-type", "authorization", "x-amz-date")
 
 
 def _is_no_key(access_key: str) -> bool:
-    """Tell which access keys need no signature: none at all (then only public things are had)."""
+    """Return whether an access key needs no signature: only an empty one, for public data."""
     return not access_key
 
 
 def _parsing_once(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a parser of policies that remembers them.
+    """Return a parser of policies with a cache.
 
-    A request's are asked for several times, and for each item of a transaction again.
+    The policies of a request are parsed several times, and again for each item of a transaction.
     """
     remembered = functools.lru_cache(maxsize=256)(parse)
     return lambda policy: remembered(policy) if isinstance(policy, str) else parse(policy)
 
 
 def _is_housekeeping(scope: Scope) -> bool:
-    """Tell whether an address is one of ministack's own, which ask for no credentials."""
+    """Return whether an address is one of ministack's own, which need no credentials."""
     path = scope["path"]
     if path == "/_ministack/health":
         return False
-    # CloudFormation's answers and lambda layers never come this way in our stack.
+    # Our stack uses neither CloudFormation's answers nor Lambda layers at these addresses.
     return path.startswith(("/_ministack/", "/_localstack/"))
 
 
 def _lists_buckets_unsigned(scope: Scope) -> bool:
-    """Tell whether a request asks for the names of all buckets and says not who it is."""
+    """Return whether a request lists all buckets without credentials."""
     if scope["path"] != "/" or b"X-Amz-Signature" in scope.get("query_string", b""):
         return False
     headers = dict(scope["headers"])

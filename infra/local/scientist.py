@@ -33,17 +33,17 @@ def fetch(subjects: Iterable[str]) -> None:
         from one.api import ONE
 
         # Cached answers of an earlier run may lack sessions.
-    one = ONE(silent=True, cache_rest=None)
-    folder = Path(one.cache_dir)
+    client = ONE(silent=True, cache_rest=None)
+    folder = Path(client.cache_dir)
     file = folder / "subjects.json"
     facts = json.loads(file.read_text()) if file.is_file() else {}
     for subject in subjects:
-        eids, details = one.search(subject=subject, details=True)
+        eids, details = client.search(subject=subject, details=True)
         dated = sorted(zip((str(d["date"]) for d in details), map(str, eids), strict=True))
         for number, (_, eid) in enumerate(dated):
-            names = [SETTINGS, AMBIENT, *behaviour(one.list_datasets(eid), number)]
-            one.load_datasets(eid, names, download_only=True, assert_present=False)
-        facts[subject] = facts_of(one, subject)
+            names = [SETTINGS, AMBIENT, *behaviour(client.list_datasets(eid), number)]
+            client.load_datasets(eid, names, download_only=True, assert_present=False)
+        facts[subject] = facts_of(client, subject)
         file.write_text(json.dumps(facts, indent=1))
         print(f"{subject} {len(dated)} sessions", flush=True)
 

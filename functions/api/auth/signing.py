@@ -46,7 +46,7 @@ def sign(purpose: str, text: str) -> str:
     Parameters
     ----------
     purpose : str
-        What the signature is for; it is not valid for another purpose.
+        Purpose of the signature; it is not valid for another one.
     text : str
     """
     today = _day(time.time())

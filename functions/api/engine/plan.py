@@ -241,8 +241,8 @@ class Plan:
         check(record.body, body)
         if body is None and record.body is not None:
             if part := next(references.belonging(resource, record.body), None):
-                other, row = part
-                text = f"{resource.name} {key} has {other.kind} {row[other.key]} by now."
+                other, dependant = part
+                text = f"{resource.name} {key} has {other.kind} {dependant[other.key]} by now."
                 raise ApiError(409, text, fields={f"{resource.kind} {key}": [other.path]})
             self._take_leave(record)
         self._set(record, body)

@@ -37,15 +37,15 @@ def rename(plan: Plan, resource: Resource, key: str, new: Body) -> PlannedRecord
         catalog.start_request()  # the mark prevents new references; now read the existing ones
     to = str(new[resource.key])
     for other, name, _ in references.relations_to(resource):
-        for row in references.referring(other, name, key).all():
+        for referring in references.referring(other, name, key).all():
             if not is_document(other):
                 raise ApiError(409, f"/{other.path} name {key}, and are not renamed with it.")
-            mine = plan.record(other, str(row[other.key]))
+            mine = plan.record(other, str(referring[other.key]))
             if mine.body is not None:
                 plan.restate(mine, _renamed(mine.body, name, key, to))
     renamed = plan.restate(plan.record(resource, to), new)
-    for row in references.notes_about(resource, record.body or {}):
-        note = plan.record(KINDS["note"], row["id"])
+    for referring in references.notes_about(resource, record.body or {}):
+        note = plan.record(KINDS["note"], referring["id"])
         if note.body is not None and note.body["object_id"] == key:
             plan.restate(note, {**note.body, "object_id": to, "about": to})
         elif note.body is not None:

@@ -75,7 +75,7 @@ def visible_to(
         now = [Where("id", "in", catalog.table("session").select(now).values("id"))]
     elif resource.kind == "dataset":
         rows = catalog.table("dataset").select(now).all(("session", "path"))
-        now = [Places(value=frozenset((row["session"], row["path"]) for row in rows))]
+        now = [Places(value=frozenset((dataset["session"], dataset["path"]) for dataset in rows))]
     return [*now, *_public(resource, lambda kind: _Then(kind, as_of), brief)]
 
 

@@ -156,8 +156,8 @@ def _hand_on(plan: Plan, animals: list[str], ended: list[str]) -> None:
         new = [pair for pair in pairs if pair[0] != ended[0]]
         return {**cull, "ended": {**noted, "breeding-pair": [*new, ended]}}
 
-    for row in plan.select("cull", [Where("subject", "in", animals)]):
-        plan.change(KINDS["cull"], row["id"], noting)
+    for other_cull in plan.select("cull", [Where("subject", "in", animals)]):
+        plan.change(KINDS["cull"], other_cull["id"], noting)
 
 
 def follow_death(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:

@@ -43,7 +43,7 @@ def living(*, negate: bool = False) -> list[Where]:
     """Return the conditions on living subjects, or on dead ones."""
     earliest = min((today_in(lab) for lab in _labs()), default=today_in(None))
     dated = catalog.table("subject").select([Where("death_date", "gt", earliest)])
-    expected = {row["nickname"] for row in dated.all() if is_alive(row)}
+    expected = {subject["nickname"] for subject in dated.all() if is_alive(subject)}
     if negate:
         dead = [Where("death_date", "isnull", False)]
         return [*dead, Where("nickname", "in", expected, negate=True)] if expected else dead

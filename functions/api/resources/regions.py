@@ -38,7 +38,7 @@ def regions(lookup: str, value: str) -> set[int]:
         if not re.fullmatch(r"-?\d{1,12}", wanted):
             raise Invalid({"atlas_id": ["Enter a number."]})
         wanted = int(wanted)
-    ids = {int(row["id"]) for row in table.select([Where(lookup, how, wanted)]).all(("id",))}
+    ids = {int(region["id"]) for region in table.select([Where(lookup, how, wanted)]).all(("id",))}
     return ids | descendants(ids)
 
 
@@ -101,10 +101,14 @@ def _region_lookup(which: str) -> Any:
             if by_id
             else Where("acronym", "iexact", value.strip())
         )
-        matching = {int(row["id"]) for row in table.select([where]).all(("id",))}
+        matching = {
+            int(stored_region["id"]) for stored_region in table.select([where]).all(("id",))
+        }
         if which == "descendants":
             return [Where("id", "in", (matching | descendants(matching)) - VOID)]
-        parents = {int(row["id"]): row.get("parent") for row in table.rows()}
+        parents = {
+            int(stored_region["id"]): stored_region.get("parent") for stored_region in table.rows()
+        }
         above: set[int] = set()
         for identity in matching:
             region: int | None = identity
@@ -137,7 +141,7 @@ def _show_region_detail(shown: Body, row: Row, call: Call) -> Body:
 def _regions_of(found: Selection) -> set[int]:
     """Return the regions that locations of fields of view lie in."""
     rows = found.all(("brain_region",))
-    return {int(identity) for row in rows for identity in row.get("brain_region") or ()}
+    return {int(identity) for location in rows for identity in location.get("brain_region") or ()}
 
 
 def check_region(value: int) -> None:

@@ -156,11 +156,11 @@ def _tasks_in(lab: str, status: Status, order: str = "-datetime") -> Any:
 def _names(rows: Any) -> dict[str, str]:
     """Return the names of sessions for people, by id."""
     names = {}
-    for eid in {str(row["session"]) for row in rows}:
-        row = catalog.table("session").get(eid)
-        if row:
-            day = str(row["start_time"])[:10]
-            key = SessionKey(row["lab"], row["subject"], day, int(row["number"]))
+    for eid in {str(record["session"]) for record in rows}:
+        record = catalog.table("session").get(eid)
+        if record:
+            day = str(record["start_time"])[:10]
+            key = SessionKey(record["lab"], record["subject"], day, int(record["number"]))
             names[eid] = f"{key.lab}/{key.short}"
     return names
 

@@ -186,18 +186,20 @@ def _subjects_since(place: Bookmark) -> set[str]:
 
 def _subjects_of(told: change.Change, before: Row | None) -> set[str]:
     """Return the ids of a record's former and present animals."""
-    rows: list[Row] = [row for row in (told.row, before) if row]
+    rows: list[Row] = [record for record in (told.row, before) if record]
     if told.kind == "subject":
-        return {str(row["id"]) for row in rows}
+        return {str(record["id"]) for record in rows}
     if told.kind == "lab":
         of_lab = catalog.table("subject").select([Where("lab", "exact", told.key)])
-        return {str(each) for each in of_lab.values("id")}
+        return {str(identity) for identity in of_lab.values("id")}
     if told.kind == "dataset":
-        owners = {str(row["session"]) for row in rows}
-        rows = [row for row in map(catalog.table("session").get, owners) if row]
-    keys = {str(row["subject"]) for row in rows if row.get("subject")}
+        owners = {str(record["session"]) for record in rows}
+        rows = [record for record in map(catalog.table("session").get, owners) if record]
+    keys = {str(record["subject"]) for record in rows if record.get("subject")}
     animals = map(catalog.table("subject").get, keys)
-    return {str(row["id"]) for row in animals if row}  # deleted animals have their own entry
+    return {
+        str(record["id"]) for record in animals if record
+    }  # deleted animals have their own entry
 
 
 def _kinds(call: Call) -> list[str]:

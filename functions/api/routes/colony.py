@@ -258,7 +258,7 @@ def rename_subject(nickname: str) -> dict[str, Any]:
             animal = nickname_of(body["nickname"])
             text = f"{animal} has {len(held)} sessions, whose folders have its name;"
             raise ApiError(409, f"{text} send alias: true to give it {new} besides.")
-        former = [each for each in body.get("former_names") or [] if each != new]
+        former = [record for record in body.get("former_names") or [] if record != new]
         changed = {
             **body,
             "nickname": key_for(new, body["id"]),
@@ -268,7 +268,7 @@ def rename_subject(nickname: str) -> dict[str, Any]:
 
     group, records = planned(call, lambda plan: (plan.group, give(plan)), whole=True)
     (renamed,) = [
-        show_values.show(SUBJECT, each.body or {}, call, detail=True) for each in records
+        show_values.show(SUBJECT, record.body or {}, call, detail=True) for record in records
     ]
     return {"group": group, "rows": [renamed]}
 

@@ -101,7 +101,7 @@ def register_file() -> Response:
     """Register files of a session, or of another record; all or none."""
     call = Call(routes.current_request)
     body = read_request(call.body)
-    names = [str(each) for each in items_of(body, "filenames")]
+    names = [str(item) for item in items_of(body, "filenames")]
     if not 1 <= len(names) <= REGISTER_FILES:
         raise refuse(f"filenames: give 1 to {REGISTER_FILES} names.")
     target = target_of(body, call)
@@ -116,7 +116,7 @@ def register_file() -> Response:
         if is_protected:
             raise ApiError(403, error=PROTECTED, details=details)
     new = _new_revisions(datasets_in(body, target, paths, author), present, target)
-    _make_revisions({each.revision for each in new if each.revision}, call)
+    _make_revisions({item.revision for item in new if item.revision}, call)
     name = hashlib.sha256(json.dumps([target.owner, body], sort_keys=True).encode()).hexdigest()
     registered = register_datasets(
         target.owner,

@@ -217,7 +217,7 @@ def withdraw_release(name: str, version: str) -> Response:
 
 @routes.route("/releases/{name}/{version}/reviewers", methods=["POST"])
 def invite_reviewers(name: str, version: str) -> Response:
-    """Make an address by which reviewers see a version for some days; it is told once."""
+    """Make an address by which reviewers see a version for some days; it is shown once."""
     call = Call(routes.current_request)
     record = _managed(name, version, call)
     wanted = _body(call, Invitation)
