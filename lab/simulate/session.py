@@ -98,7 +98,7 @@ def simulate_session(
     last_phase : int
         Training phase beyond which the experimenter does not let the mouse pass.
     threshold : float, optional
-        Threshold of the psychometric function in percent contrast; by default by performance.
+        Threshold of the psychometric function in percent contrast; by default set by performance.
     lab : str
         Laboratory in the settings.
     weight : float

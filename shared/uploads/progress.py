@@ -76,7 +76,7 @@ def describe(upload: Upload, registered: Mapping[str, str | None]) -> UploadView
         manifest = manifest_of(upload)
         return _view(upload, files=_outcomes(manifest) if manifest else [])
     request = request_of(upload.id)
-    if request is None:  # just finished; the item will say so in a moment
+    if request is None:  # just finished; the item shows it in a moment
         return _view(upload, state=UploadState.VALIDATING)
     here = arrived(upload.id)
     refused = check_names(file.path for file in request.files)

@@ -118,7 +118,7 @@ def unfitness(task: Task, offered: Capabilities, size: int) -> str | None:
     task
         Its needs count: cores, graphics cards, GB of memory.
     offered
-        What the computer offers.
+        Resources of the computer.
     size
         Bytes of the task's inputs, which need space twice: for themselves, and for the outputs.
     """

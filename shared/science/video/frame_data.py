@@ -81,7 +81,7 @@ def read_frame_data(folder: Path, camera: str) -> FrameData:
     Raises
     ------
     RawFileInvalid
-        A file is cut short, or is not such a file.
+        A file is cut short, or has another format.
     """
     stem = f"_iblrig_{camera}Camera."
     if path := _newest(folder, f"{stem}frameData*.bin"):
