@@ -26,6 +26,19 @@ class HostState:
         self.asked: list[str] = []
         self.fails_at: str = ""
         self.signed_with_token = False
+        self.licences = [
+            {
+                "value": 2,
+                "name": "CC0",
+                "url": "https://creativecommons.org/publicdomain/zero/1.0/",
+            },
+            {"value": 1, "name": "CC BY 4.0", "url": "http://creativecommons.org/licenses/by/4.0"},
+        ]
+        self.cuts_at: str = ""
+        self.over: set[str] = set()
+        self.uploads = 0
+        self.dandi_part = 64 * 2**20
+        self.dandiset: dict[str, Any] = {}
 
 
 def handler(state: HostState, token: str) -> type[BaseHTTPRequestHandler]:
@@ -45,9 +58,15 @@ def handler(state: HostState, token: str) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(data)
 
         def handle_any(self) -> None:
-            data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            length = int(self.headers.get("Content-Length") or 0)
             asked = f"{self.command} {self.path}"
             state.asked.append(asked)
+            if state.cuts_at and state.cuts_at in asked:  # once, in the middle of what is sent
+                state.cuts_at = ""
+                self.rfile.read(length // 2)
+                self.close_connection = True
+                return None
+            data = self.rfile.read(length)
             given = self.headers.get("Authorization")
             if self.path.startswith("/signed/"):
                 state.signed_with_token |= given is not None
@@ -66,9 +85,9 @@ def handler(state: HostState, token: str) -> type[BaseHTTPRequestHandler]:
 
 def respond(state: HostState, base: str, method: str, path: str, data: bytes) -> tuple[Any, ...]:
     """Return status and body."""
-    parts = path.strip("/").split("/")
+    segments = path.strip("/").split("/")
     body = json.loads(data) if data[:1] == b"{" else {}
-    match (method, *parts):
+    match (method, *segments):
         # Zenodo
         case ("POST", "deposit", "depositions"):
             state.drafts.append(body)
@@ -82,8 +101,10 @@ def respond(state: HostState, base: str, method: str, path: str, data: bytes) ->
             ]
         case ("PUT", "bucket", name):
             state.files[name] = data
-            return 200, {}
+            return 200, {"key": name, "checksum": f"md5:{md5(data)}"}
         # FigShare
+        case ("GET", "account", "licenses"):
+            return 200, state.licences
         case ("POST", "account", "articles"):
             state.drafts.append(body)
             return 201, {"location": f"{base}/account/articles/9"}
@@ -132,28 +153,53 @@ def respond(state: HostState, base: str, method: str, path: str, data: bytes) ->
         # DANDI
         case ("POST", "dandisets"):
             state.drafts.append(body)
+            contact = {"schemaKey": "Person", "name": "Owner", "roleName": ["dcite:ContactPerson"]}
+            state.dandiset = {"contributor": [contact]} | body["metadata"]
             return 200, {"identifier": "000001"}
-        case ("POST", "uploads", "initialize"):
-            if body["digest"]["value"] in state.parts:
-                return 409, {"detail": "Blob already exists."}
-            state.announced.append(body)
-            upload = {"part_number": 1, "size": body["contentSize"]}
-            return 200, {
-                "upload_id": "u",
-                "parts": [upload | {"upload_url": f"{base}/signed/1"}],
-            }
-        case ("PUT", "signed", "1"):
-            state.files["blob"] = data
-            return 200, {}, {"ETag": f'"{md5(data)}"'}
-        case ("POST", "uploads", "u", "complete"):
-            return 200, {"complete_url": f"{base}/signed/complete", "body": "<Complete/>"}
-        case ("POST", "signed", "complete"):
+        case ("GET", "dandisets", "000001", "versions", "draft"):
+            return 200, state.dandiset
+        case ("PUT", "dandisets", "000001", "versions", "draft"):
+            state.dandiset = body["metadata"]
             return 200, {}
-        case ("POST", "uploads", "u", "validate"):
-            etag = hashlib.md5(bytes.fromhex(md5(state.files["blob"]))).hexdigest() + "-1"
+        case ("POST", "uploads", "initialize"):
+            if body["digest"]["value"] in state.files:
+                return 409, {"detail": "Blob already exists."}
+            state.uploads += 1
+            upload, size = str(state.uploads), body["contentSize"]
+            state.announced.append(body)
+            state.parts[upload] = {}
+            return 200, {
+                "upload_id": upload,
+                "parts": [
+                    {
+                        "part_number": number,
+                        "size": min(state.dandi_part, size - start),
+                        "upload_url": f"{base}/signed/{upload}/{number}?X-Amz-Signature=x",
+                    }
+                    for number, start in enumerate(range(0, size, state.dandi_part), 1)
+                ],
+            }
+        case ("PUT", "signed", upload, number):
+            if upload in state.over:
+                return 403, {"message": "Request has expired"}
+            number = number.partition("?")[0]
+            state.parts[upload][int(number)] = data
+            return 200, {}, {"ETag": f'"{md5(data)}"'}
+        case ("POST", "uploads", upload, "complete"):
+            stored = {number: f'"{md5(part)}"' for number, part in state.parts[upload].items()}
+            if {part["part_number"]: part["etag"] for part in body["parts"]} != stored:
+                return 400, {"detail": "InvalidPart"}
+            url = f"{base}/signed/{upload}/complete"
+            return 200, {"complete_url": url, "body": "<Complete/>"}
+        case ("POST", "signed", upload, "complete"):
+            return 200, {}
+        case ("POST", "uploads", upload, "validate"):
+            parts = [part for _, part in sorted(state.parts[upload].items())]
+            whole = md5(b"".join(bytes.fromhex(md5(part)) for part in parts))
+            etag = f"{whole}-{len(parts)}"
             if state.announced[-1]["digest"]["value"] != etag:
                 return 400, {"detail": "wrong etag"}
-            state.parts[etag] = {}
+            state.files[etag] = b"".join(parts)
             return 200, {"blob_id": "b"}
         case ("POST", "blobs", "digest"):
             return 200, {"blob_id": "b"}
