@@ -391,13 +391,7 @@ def _is_value(cell: str) -> bool:
 
 def _magic(file: BinaryIO, extension: str, name: str) -> None:
     offset, accepted = _MAGIC[extension]
-    first_bytes = file.read(offset + 8)[offset:]
-    if not first_bytes.startswith(accepted):
+    start = file.read(offset + 8)[offset:]
+    if not start.startswith(accepted):
         rule = f"a .{extension} file has {accepted[0]!r} at byte {offset}"
-        _refuse(
-            name,
-            "header",
-            repr(first_bytes),
-            rule,
-            "copy the file again, or correct its extension",
-        )
+        _refuse(name, "header", repr(start), rule, "copy the file again, or correct its extension")
