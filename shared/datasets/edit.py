@@ -1,7 +1,7 @@
 """Changing and deleting the record of one dataset.
 
-Both hold only while nothing else was registered in the session since it was read, for which of
-its revisions is the default, and so what lists say of each, depends on all of them.
+Both fail if anything was registered in the session since it was read: the default revision, and so
+the rows in lists, depend on all revisions.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from shared.records.writing import hold
 
 
 def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, who: str) -> Dataset:
-    """Change one dataset in place; tried again when somebody else was faster.
+    """Change one dataset in place; try again if another writer was faster.
 
     Raises
     ------
     NotFound, NoBytes, Missing, Leaving, Conflict
-        If it is not there; if it would say that bytes are there which never came in; if what it
-        names now is not there, or is being deleted; if others kept writing it.
+        If it does not exist; if it would claim bytes that were never uploaded; if a record that it
+        newly names does not exist, or is being deleted; if others kept writing it.
     """
 
     def step() -> tuple[Dataset, bool]:
@@ -55,7 +55,7 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
             with transaction() as writes:
                 writes.save(item, condition=Dataset.edition == edition)
                 if partition.session is not None and item.tags != before["tags"]:
-                    # A tag may protect it: whoever deletes the session has to see it in time.
+                    # A tag may protect it, and a deletion of the session must see that.
                     writes.check(Session, partition.pk, "A", leaving.there())
                 hold(writes, new)
                 if moved:
@@ -79,14 +79,14 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
 def delete_dataset(
     owner: str, path: str, *, who: str, check: Callable[[Dataset], None] | None = None
 ) -> None:
-    """Delete the record of a dataset (its bytes are kept); an older default shows again.
+    """Delete the record of a dataset, but not its bytes; an older revision becomes the default.
 
-    ``check`` may raise to keep it, as it is when it is deleted.
+    ``check`` gets the dataset just before the deletion, and may raise to keep it.
 
     Raises
     ------
     NotFound, Conflict
-        If there is none; if others kept writing it.
+        If it does not exist; if others kept writing it.
     """
 
     def step() -> Dataset:
@@ -114,12 +114,12 @@ def delete_dataset(
 
 
 def _revisions(datasets: dict[str, Dataset], item: Dataset) -> list[Dataset]:
-    """Return all revisions of a dataset among those of its session."""
+    """Return all revisions of a dataset among the session's datasets."""
     group = (item.collection, item.name)
     return [each for each in datasets.values() if (each.collection, each.name) == group]
 
 
 def _tell_dispatch(owner: str) -> None:
-    """Say that other datasets of a session are the default ones now: its tasks may run again."""
+    """Notify dispatch that a session's defaults have changed, so that tasks may run again."""
     if "#" not in owner:
         queues.notify("dispatch", SessionRegistered(owner))

@@ -1,4 +1,4 @@
-"""Ids of datasets and file records that clients chose: each is one record's alone."""
+"""Ids of datasets and file records that clients chose; each is unique."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shared.records.transactions import ConditionFailed, transaction
 def claims(
     owner: str, present: Mapping[str, Dataset], added: Sequence[Dataset]
 ) -> dict[str, tuple[Pointer, Any]]:
-    """Return what finds new datasets, and their file records, by ids that came from elsewhere.
+    """Return the pointers to new datasets, and to their file records, by external ids.
 
-    Each with the condition that nobody else has the id.
+    Each has the condition that the id is not taken.
 
     Raises
     ------
     Exists
-        An id is another dataset's.
+        An id belongs to another dataset.
     """
     ids = {item.id: item.path for item in present.values()}
     claimed: dict[str, str] = {}
@@ -59,7 +59,7 @@ def claims(
 
 
 def _holds(owner: str, key: str, digits: str) -> bool:
-    """Return whether a record has a dataset of an id, or a file record of one."""
+    """Return whether a record has a dataset, or a file record, with an id."""
     name = key.partition("#")[2]
     items = datasets_of(owner)
     if digits:
@@ -68,12 +68,12 @@ def _holds(owner: str, key: str, digits: str) -> bool:
 
 
 def claim_record_id(owner: str, identity: str) -> None:
-    """Note that a file record of this id, chosen by a client, is one of an owner's.
+    """Claim an id, chosen by a client, for a file record of an owner.
 
     Raises
     ------
     Exists
-        It is another's.
+        The id belongs to another owner.
     """
     pointer = Pointer(pk=f"FRID#{identity}", sk="A", to=owner)
     try:

@@ -1,8 +1,9 @@
-"""What datasets name: tags, repositories, types, users. It must be there when it is named.
+"""Records that datasets name: tags, repositories, types, users. They must exist.
 
-As everywhere, what a write names anew is held in its transaction (`shared.records.leaving`), what
-was named before is not asked for again. Not held is what nobody can delete: the own store, and the
-types and formats of the convention. A revision is a part of the path, and needs no record.
+As everywhere, the transaction of a write checks that newly named records exist
+(`shared.records.leaving`); records named before are not checked again. Records that nobody can
+delete need no check: the own store, and the types and formats of the convention. A revision is
+part of the path, and needs no record.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from shared.records.leaving import Name
 
 
 def is_built_in(kind: str, name: str) -> bool:
-    """Return whether a record is one that every installation has, and keeps."""
-    from shared.alf.dataset_types import DATA_FORMATS, DATASET_TYPES  # thousands of lines
+    """Return whether a record is one that every installation always has."""
+    from shared.alf.dataset_types import DATA_FORMATS, DATASET_TYPES  # slow to import
 
     if kind == "dataset-type":
         return name in DATASET_TYPES
@@ -39,7 +40,7 @@ def names_in(item: Dataset | None) -> set[Name]:
 
 
 def newly_named(there: Mapping[str, Dataset], written: Iterable[Dataset]) -> set[Name]:
-    """Return what datasets name that those at their places did not."""
+    """Return the records that datasets name, but the existing ones at their paths did not."""
     new: set[Name] = set()
     for item in written:
         new |= names_in(item) - names_in(there.get(item.path))
@@ -47,6 +48,6 @@ def newly_named(there: Mapping[str, Dataset], written: Iterable[Dataset]) -> set
 
 
 def held_by_session(session: Session | None, names: Iterable[Name]) -> set[Name]:
-    """Return what need not be held by itself: the users that a session has, while it has them."""
+    """Return the names that the session's own condition covers: its users."""
     users = set(session.users or ()) if session is not None else set()
     return {(kind, key) for kind, key in names if kind == "user" and key in users}

@@ -1,4 +1,4 @@
-"""A session's partition as a registration finds it, and how a large set is shown at once."""
+"""A session's partition, as a registration reads it, and the flip that shows a large set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.records.transactions import Transaction
 
 
 class Partition(msgspec.Struct):
-    """What is registered for a session, or for another record that has datasets.
+    """The registered datasets of a session, or of another record.
 
     ``belongs_to`` is the other record's kind and key, if datasets are added.
     """
@@ -36,17 +36,17 @@ class Partition(msgspec.Struct):
 
     @property
     def folder(self) -> str:
-        """Where the bytes of new datasets go, below ``data/``."""
+        """Folder for the bytes of new datasets, below ``data/``."""
         return self.session.folder if self.session else self.owner.replace("#", "/")
 
 
 def read_partition(owner: str) -> Partition:
-    """Return what is there to register to.
+    """Return the partition of an owner.
 
     Raises
     ------
     NotFound
-        There is no such session.
+        The session does not exist.
     """
     between = Record.sk.between("A", "D~")
     present = list(Record.query(keys.owner(owner), between, consistent_read=True))
@@ -59,7 +59,7 @@ def read_partition(owner: str) -> Partition:
 
 
 def stage(added: Sequence[Dataset], token: str) -> None:
-    """Write datasets that nobody sees yet."""
+    """Write datasets that stay hidden until the flip."""
     with Dataset.batch_write() as batch:
         for item in added:
             item.batch = token
@@ -67,7 +67,7 @@ def stage(added: Sequence[Dataset], token: str) -> None:
 
 
 def flip(writes: Transaction, partition: Partition, token: str | None = None) -> None:
-    """Add the write to the book that makes a set visible; it also orders all changes of defaults.
+    """Add the write of the book that makes a set visible; it also serialises default changes.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def flip(writes: Transaction, partition: Partition, token: str | None = None) ->
     partition
         The partition as it was read.
     token
-        The set that is to be seen from now on.
+        The set to show.
     """
     book = partition.book
     version = int(book.version) if book else first_version()
@@ -91,7 +91,7 @@ def flip(writes: Transaction, partition: Partition, token: str | None = None) ->
 
 
 def check_unflipped(writes: Transaction, partition: Partition) -> None:
-    """Add the condition that nothing was registered since a partition was read."""
+    """Add the condition that nothing was registered since the partition was read."""
     writes.check(Book, partition.pk, "B", _unflipped(partition.book))
 
 

@@ -1,4 +1,4 @@
-"""Which datasets are protected: tags keep their content and their records."""
+"""Protected datasets: tags keep their content and their records."""
 
 from __future__ import annotations
 

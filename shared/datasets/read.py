@@ -1,8 +1,8 @@
-"""Reading datasets: those of a session or other record, by id, and which is the default.
+"""Reading datasets: by session or other owner, by id, and the default revisions.
 
 Visibility: a small registration is one transaction. A large one is staged: its datasets are
 written in batches under the name of their set, and one conditional flip of the session's `Book`
-makes the whole set visible. Readers pass over what is not in the book.
+makes the whole set visible. Readers skip sets that are not in the book.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ def datasets_of(owner: str, *, strong: bool = True) -> list[Dataset]:
 
 
 def owners_of(ids: Iterable[str]) -> list[str]:
-    """Return the sessions (or other records) that datasets may belong to, by their ids."""
-    known = {each for each in ids if is_uuid(each)}
-    wanted = {(keys.prefix(each), "A") for each in known}
-    wanted |= {(keys.external(each), "A") for each in known}
+    """Return the possible owners (sessions or other records) of datasets, by ids."""
+    uuids = {each for each in ids if is_uuid(each)}
+    wanted = {(keys.prefix(each), "A") for each in uuids}
+    wanted |= {(keys.external(each), "A") for each in uuids}
     return sorted({item.to for item in Pointer.batch_get(sorted(wanted))})
 
 
 def places_of(ids: Iterable[str]) -> set[tuple[str, str]]:
-    """Return where datasets are, by their ids: (owner, path)."""
+    """Return the places (owner, path) of datasets, by ids."""
     wanted = {each.replace("-", "") for each in ids}
     datasets = ((owner, item) for owner in owners_of(ids) for item in datasets_of(owner))
     return {(owner, item.path) for owner, item in datasets if item.id in wanted}
@@ -44,13 +44,13 @@ def places_of(ids: Iterable[str]) -> set[tuple[str, str]]:
 def visible(book: Book | None, files: list[Dataset]) -> list[Dataset]:
     """Return the datasets whose set is complete, with ``default`` set."""
     done = set(book.sets or ()) if book else set()
-    shown = [item for item in files if item.batch is None or item.batch in done]
-    mark_defaults(shown)
-    return shown
+    committed = [item for item in files if item.batch is None or item.batch in done]
+    mark_defaults(committed)
+    return committed
 
 
 def mark_defaults(files: Iterable[Dataset]) -> None:
-    """Set ``default`` on the latest of each group of revisions that was made default."""
+    """Set ``default`` on the revision of each dataset that was last made the default."""
     best: dict[tuple[str, str], Dataset] = {}
     for item in files:
         item.default = False
@@ -72,29 +72,29 @@ def default_datasets(datasets: Iterable[Dataset]) -> dict[str, Dataset]:
 
 
 def with_tag(datasets: Iterable[Dataset], tag: str) -> list[Dataset]:
-    """Return the datasets that have a tag, of each file's revisions the latest as the default.
+    """Return copies of the datasets with a tag; the latest revision of each is the default.
 
-    They are copies: which revision is the session's default stays as it is.
+    The session's own defaults stay unchanged.
     """
-    found = [copy(item) for item in datasets if tag in (item.tags or ())]
-    latest = {(item.collection, item.name): item.revision or "" for item in found}
-    for item in found:
+    tagged = [copy(item) for item in datasets if tag in (item.tags or ())]
+    latest = {(item.collection, item.name): item.revision or "" for item in tagged}
+    for item in tagged:
         key = (item.collection, item.name)
         latest[key] = max(latest[key], item.revision or "")
-    for item in found:
+    for item in tagged:
         item.default = (item.revision or "") == latest[item.collection, item.name]
-    return found
+    return tagged
 
 
 def hashes_by_path(datasets: Iterable[Dataset]) -> dict[str, str | None]:
-    """Return the SHA-256 of a session's datasets by path; without revision folder: the default."""
+    """Return the SHA-256 of a session's datasets by path; also of defaults by logical path."""
     items = list(datasets)
     named = {item.path: item for item in items} | default_datasets(items)
     return {path: item.sha256 for path, item in named.items()}
 
 
 def content_hashes(datasets: Iterable[Dataset]) -> dict[str, str]:
-    """Return a hash of the content of each default dataset, by path without revision folder."""
+    """Return a hash of each default dataset's content, by path without revision folder."""
     return {
         path: item.sha256 or item.hash or item.uuid
         for path, item in default_datasets(datasets).items()

@@ -1,4 +1,4 @@
-"""What a task may read of its session's datasets."""
+"""The datasets of a session that a task may read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from shared.tasks.signature import TaskDeclaration
 
 
 def readable(task: TaskDeclaration | None, datasets: Sequence[Dataset]) -> Sequence[Dataset]:
-    """Return what a task may read: of a release's only what has its tag.
+    """Return the datasets that a task may read; a release's task reads only those with its tag.
 
     Parameters
     ----------
     task : TaskDeclaration, optional
-        Filled; None of a task that nobody has declared.
+        Filled declaration; None for an undeclared task.
     datasets : sequence of Dataset
-        Of its session.
+        Datasets of its session.
     """
     if task is None or not task.of_release:
         return datasets

@@ -1,18 +1,18 @@
-"""Registering datasets: the only writer of new ones, with one set of rules for every way in.
+"""Registration of datasets: the only writer of new ones, with one set of rules for all inputs.
 
-Uploads, ``/register-file``, ``POST /datasets``, imports and restoring all come here:
+Uploads, ``/register-file``, ``POST /datasets``, imports and restoring all use it:
 
-- What has bytes is never overwritten. The same content again changes no more than its places;
-  other content is refused (`HasOtherContent`), for it is a new revision.
-- What has no bytes yet gets them, unless they are known to be others.
+- A dataset's bytes are never overwritten. The same content again only changes its places; other
+  content is refused (`HasOtherContent`), because it needs a new revision.
+- A dataset without bytes gets them, unless they are known to differ.
 - A protected dataset keeps its content.
-- An id that a client chose is nobody else's.
-- Where the bytes lie is written down here, once (`Dataset.stored_in`).
+- An id chosen by a client is unique.
+- The place of the bytes is written once, here (`Dataset.stored_in`).
 
 A small registration is one transaction. A large one is staged: its datasets are written in
 batches under the name of their set, and one conditional flip of the session's `Book` makes the
-whole set visible (see `shared.datasets.read`). Each transaction holds only while the session, or
-what else they belong to, and what they name is there.
+whole set visible (see `shared.datasets.read`). Each transaction holds only while their owner and
+the records that they name exist.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from shared.records.transactions import ConditionFailed, transaction
 from shared.records.writing import hold
 
 AT_ONCE = 40
-"""Datasets that go into one transaction (which costs double); more are staged."""
+"""Most datasets of one transaction (which costs double); more are staged."""
 
 MOST = 88
-"""Items of one transaction beside those of feed, audit trail, session and book."""
+"""Most items of one transaction beside those of feed, audit trail, session and book."""
 
 NOTED_BYTES = 100_000
-"""Names of one registration in the audit trail; the journal and the manifest have all."""
+"""Most names of one registration in the audit trail; the journal and the manifest have all."""
 
 TRIES = 40
-"""Of scores of writers of one session the last one gets through."""
+"""Most tries; enough for dozens of concurrent writers of one session."""
 
 
 class HasOtherContent(Kept):
-    """The place has other bytes already; ``path`` is the dataset's."""
+    """The dataset already has other bytes; ``path`` is its path."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -70,7 +70,7 @@ class Protected(Kept):
 
 
 class NoBytes(Missing):
-    """The own store is said to have bytes that never came in; only an upload brings them."""
+    """The record claims bytes in the own store that no upload brought."""
 
     def __init__(self, path: str) -> None:
         super().__init__(
@@ -88,9 +88,9 @@ def register_datasets(
     who: str | None = None,
     belongs_to: Name | None = None,
 ) -> list[Dataset]:
-    """Register datasets, all or none; the same again is no change.
+    """Register datasets, all or none; repeating this changes nothing.
 
-    A dataset is found again by its place. One marked default becomes the default of its revisions.
+    A dataset is identified by its path. One marked as default becomes the default revision.
 
     Parameters
     ----------
@@ -99,27 +99,27 @@ def register_datasets(
     new : sequence of Dataset
         Made by `Dataset.of`.
     manifest : str
-        Name of the set, the same when it is sent again (e.g. the SHA-256 of the manifest).
+        Name of the set, the same at each repetition (e.g. the SHA-256 of the manifest).
     who : str, optional
-        User name, for the audit trail; by default who the datasets say made them.
+        User name, for the audit trail; by default ``created_by`` of the datasets.
     belongs_to : (kind, key), optional
-        The record that ``owner`` stands for, if it is no session.
+        The record that owns the datasets, if it is no session.
 
     Returns
     -------
     list of Dataset
-        As they are now, in the order of ``new``.
+        The stored datasets, in the order of ``new``.
 
     Raises
     ------
     NotFound
-        There is no such session.
+        The session does not exist.
     Missing, Leaving
-        What they belong to or name is not there any more, or is being deleted.
+        A record that they belong to or name no longer exists, or is being deleted.
     HasOtherContent, Protected
-        A dataset is there with content that is not to be replaced.
+        An existing dataset has content that may not be replaced.
     Exists
-        An id is another dataset's.
+        An id belongs to another dataset.
     Conflict
         Others kept registering to the same session.
     """
@@ -144,7 +144,7 @@ def register_datasets(
 
 
 def _needs(partition: Partition, written: Sequence[Dataset]) -> set[Name]:
-    """Return what has to be there when datasets are written."""
+    """Return the records that must exist when datasets are written."""
     owner = partition.belongs_to if partition.session is None else ("session", partition.owner)
     return newly_named(partition.datasets, written) | ({owner} if owner else set())
 
@@ -159,7 +159,7 @@ def _write(
     token: str,
     by: str,
 ) -> None:
-    """Write what was decided, on the condition that nobody has registered since it was read.
+    """Write the changes, on the condition that nobody has registered since the last read.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def _write(
     named = _needs(partition, [*edited, *added]) - {("session", partition.owner)}
     by_session = held_by_session(partition.session, named)
     at_once = max(1, min(AT_ONCE, (MOST - len(named)) // 2))
-    # The flip: the first transaction shows the set, what is left over only edits records.
+    # The flip: the first transaction shows the set, the others only edit records.
     for start in range(0, max(len(direct), len(claims), 1), at_once):
         last = start + at_once >= max(len(direct), len(claims))
         with transaction() as writes:
@@ -213,7 +213,7 @@ def _write(
 
 
 def _noted(paths: list[str]) -> dict[str, Any]:
-    """Return what the audit trail says of a registration: names, as many as an item holds."""
+    """Return the audit entry of a registration: as many names as an item holds."""
     sizes = accumulate(len(path.encode()) for path in paths)
     few = [path for path, size in zip(paths, sizes, strict=True) if size <= NOTED_BYTES]
     more = {"more": len(paths) - len(few)} if len(few) < len(paths) else {}
@@ -221,12 +221,12 @@ def _noted(paths: list[str]) -> dict[str, Any]:
 
 
 def _compare(new: Sequence[Dataset], partition: Partition) -> tuple[list[Dataset], list[Dataset]]:
-    """Split datasets into those to add and those there to change; the same ones drop out.
+    """Split datasets into new ones and existing ones to change; equal ones drop out.
 
     Raises
     ------
     HasOtherContent, Protected
-        One that is there may not change as it would have to.
+        An existing dataset may not change in this way.
     """
     added, edited = [], []
     for item in new:
@@ -243,18 +243,18 @@ def _compare(new: Sequence[Dataset], partition: Partition) -> tuple[list[Dataset
 
 
 def write_key(partition: Partition, item: Dataset) -> None:
-    """Write down where the bytes of a dataset are that is said to be in the own store."""
+    """Set the place of the bytes of a dataset that is in the own store."""
     if item.in_own_store and item.stored_in is None:
         item.stored_in = partition.folder
 
 
 def merged(old: Dataset, new: Dataset) -> Dataset | None:
-    """Return a dataset with what a new registration of its place says; None if that is nothing.
+    """Return a dataset updated by a new registration of its path; None if nothing changes.
 
     Raises
     ------
     HasOtherContent
-        It has bytes, and the new content is known to be other.
+        It has bytes, and the new content is known to differ.
     Protected
         It is protected, and the new content is not known to be the same.
     """
@@ -266,24 +266,24 @@ def merged(old: Dataset, new: Dataset) -> Dataset | None:
             return None
     elif not old.checksums.agree(new.checksums) and _protected(old):
         if has_bytes(new) and not other:
-            pass  # the bytes of what was registered without them
+            pass  # it was registered without its bytes
         else:
             raise Protected(old.path)
     item = Dataset()
     item.attribute_values = dict(old.attribute_values)
-    if other:  # of the former content nothing is known any more
+    if other:  # facts about the former content no longer hold
         item.hash, item.file_size, item.rows = new.hash, new.file_size, new.rows
         item.records = list(new.records)
         item.version, item.provenance = new.version, new.provenance
     else:
-        # Where the own store has the bytes is known better than by whoever registers other places.
+        # A registration of other places must not change the place in the own store.
         new_records = [r for r in new.records if not (has_bytes(old) and r.repository == OWN)]
         item.records = copies.merged(old.records, new_records)
     if not has_bytes(old):
         for name in ("sha256", "hash", "file_size", "rows", "provenance", "stored_in"):
             if getattr(new, name) is not None:
                 setattr(item, name, getattr(new, name))
-        if item.stored_in is not None:  # the bytes came to a place that was known already
+        if item.stored_in is not None:  # the bytes came to an existing place
             item.data_format = new.data_format or old.data_format
     for name in ("version", "dataset_type"):
         if getattr(new, name) not in (None, "unknown"):
@@ -306,12 +306,12 @@ def _values(item: Dataset) -> dict[str, Any]:
 
 
 def has_bytes(item: Dataset) -> bool:
-    """Return whether the dataset's content came in and was checked."""
+    """Return whether the dataset's content was uploaded and checked."""
     return item.sha256 is not None
 
 
 def differs(old: Dataset, new: Dataset) -> bool:
-    """Return whether two datasets are known to be of other content."""
+    """Return whether the contents of two datasets are known to differ."""
     if old.checksums.differ(new.checksums):
         return True
     if old.checksums.agree(new.checksums):
@@ -321,12 +321,12 @@ def differs(old: Dataset, new: Dataset) -> bool:
 
 
 def keep_content(item: Dataset, hash: str | None, size: int | None) -> None:
-    """Check that a change by hand does not say that a dataset has other content.
+    """Check that a manual change does not claim other content for a dataset.
 
     Raises
     ------
     HasOtherContent
-        It has bytes, and these are not their hash or size.
+        It has bytes, and the new hash or size is not theirs.
     Protected
         It is protected.
     """

@@ -6,7 +6,7 @@
     with recordings.open("ap.ebin") as recording:
         second = recording[30_000:60_000]
 
-What goes wrong is a `shared.codec.CodecError`.
+Every failure is a `shared.codec.CodecError`.
 """
 
 from shared.recordings.compress import compress

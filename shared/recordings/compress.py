@@ -1,4 +1,4 @@
-"""Whole recordings, and streams of samples, into `.ebin` files."""
+"""Compression of whole recordings, and of streams of samples, to `.ebin` files."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -37,29 +37,29 @@ def compress(
     ----------
     source : array, path, or iterator of arrays
         Samples × channels of int16, uint16 or int32. A path may be `.npy`, `.cbin` (mtscomp),
-        or raw; for raw files give `n_channels` and `dtype`, or have the SpikeGLX `.meta` beside,
-        which the file is then held against.
-        From an iterator (say `tail` of a growing file) the recording is written as it comes.
+        or raw. Raw files need `n_channels` and `dtype`, or the SpikeGLX `.meta` beside them,
+        against which the file is then checked.
+        Blocks of an iterator (for example `tail` of a growing file) are written as they come.
     target : path, optional
         By default the source's name with `.ebin`.
     sample_rate : float, optional
-        In Hz; needed unless the source knows it.
+        In Hz; needed unless the source has it.
     n_channels, dtype
-        Of a raw file.
+        Channels and type of a raw file.
     workers : int
-        Processes. The result is the same bytes whatever their number.
+        Processes. The result does not depend on their number.
     trim : bool
-        Whether to take what is whole of a torn raw file, whatever its `.meta` says.
+        Whether to accept the whole samples of a torn raw file, whatever its `.meta` says.
     progress : callable, optional
-        Called with samples done, and samples in all where that is known.
+        Called with the samples done, and all samples if known.
     **options
-        As for `Writer`: `chunk_length`, `level`, `check`, `sha1`, `overwrite`, `published`,
+        Options of `Writer`: `chunk_length`, `level`, `check`, `sha1`, `overwrite`, `published`,
         `overview`.
 
     Returns
     -------
     RecordingIndex
-        As written to the sidecar.
+        The index in the sidecar.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def _compress_stream(
 
 
 class ChunkJob(OrderedJob):
-    """Makes any chunk of a source; the same in whatever process it runs."""
+    """Makes the chunks of a source; the result is the same in any process."""
 
     def __init__(self, source: SampleSource, chunk_length: int, coder: Coder) -> None:
         self.source, self.chunk_length, self.coder = source, chunk_length, coder

@@ -1,4 +1,4 @@
-"""Whole recordings back to plain samples, and held against what they were."""
+"""Decompression of whole recordings to plain samples, and their verification."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ from shared.recordings.parallel import OrderedJob, run_jobs
 
 
 class Decoding(OrderedJob):
-    """Decodes any chunk of a recording straight into its place in a file."""
+    """Decodes the chunks of a recording directly into their places in a file."""
 
     def __init__(
         self,
@@ -75,14 +75,14 @@ def decompress(
     overwrite : bool
         Whether an existing target may be replaced.
     salvage : bool
-        Whether to write what is undamaged, with zeros in place of the rest.
+        Whether to write the undamaged chunks, with zeros in place of the others.
     progress : callable, optional
-        Called with samples done and samples in all.
+        Called with the samples done and all samples.
 
     Returns
     -------
     list of str
-        What was damaged, when salvaging; empty otherwise.
+        The damage, when salvaging; empty otherwise.
 
     Raises
     ------
@@ -92,18 +92,18 @@ def decompress(
     source = Path(source)
     target = Path(target) if target is not None else source.with_suffix(".bin")
     refuse_existing(target, overwrite=overwrite)
-    given = Path(sidecar) if sidecar is not None else None
+    sidecar_path = Path(sidecar) if sidecar is not None else None
     if salvage:
-        return _salvage(source, given, target, overwrite, progress)
+        return _salvage(source, sidecar_path, target, overwrite, progress)
     with (
-        opening.open(source, sidecar=given, threads=1) as reader,
+        opening.open(source, sidecar=sidecar_path, threads=1) as reader,
         replacing(target, overwrite) as file,
     ):
         header = _npy_header(reader) if target.suffix == ".npy" else b""
         file.write(header)
         file.truncate(len(header) + reader.nbytes)
         file.flush()
-        job = Decoding(source, given, Path(file.name), len(header), reader)
+        job = Decoding(source, sidecar_path, Path(file.name), len(header), reader)
         done = 0
         with closing(run_jobs(job, reader.n_chunks, workers, shareable=True)) as lengths:
             for length in lengths:
@@ -125,14 +125,14 @@ def _npy_header(reader: Reader) -> bytes:
 def open_salvaged(
     source: str | Path, sidecar: str | Path | None = None
 ) -> tuple[Reader, list[str]]:
-    """Open a damaged recording, to read what is whole of it.
+    """Open a damaged recording, to read its undamaged chunks.
 
     Returns
     -------
     Reader
         Raises `CorruptionError` for damaged chunks, and reads all others.
     list of str
-        What is wrong with the file as a whole.
+        Faults of the file as a whole.
     """
     file = LocalFile(Path(source))
     if file.path.suffix != ".cbin":
@@ -145,7 +145,7 @@ def open_salvaged(
 def _salvage(
     source: Path, sidecar: Path | None, target: Path, overwrite: bool, progress: Progress | None
 ) -> list[str]:
-    """Write all chunks that decode, and zeros for the others."""
+    """Write all chunks that can be decoded, and zeros for the others."""
     reader, problems = open_salvaged(source, sidecar)
     with reader, replacing(target, overwrite) as file:
         if target.suffix == ".npy":
@@ -169,7 +169,7 @@ def verify(
     *,
     progress: Progress | None = None,
 ) -> list[str]:
-    """Check every byte of a recording, and every sample where the original is given.
+    """Check every byte of a recording, and every sample if the original is given.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def verify(
     Returns
     -------
     list of str
-        What is wrong, chunk by chunk; empty when all is well.
+        Faults, chunk by chunk; empty if there are none.
     """
     problems: list[str] = []
     try:

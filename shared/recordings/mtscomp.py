@@ -1,8 +1,8 @@
 """The format of the IBL's mtscomp: `.cbin` data with a `.ch` JSON header.
 
-Reads every pair that mtscomp writes, from the beta 0.1.0b1 on, and writes pairs that mtscomp and
-the IBL's readers decode bit for bit. A chunk is one zlib stream of the differences along time
-(and, if the header says so, along channels), in Fortran or C order.
+This module reads every pair that mtscomp writes, from the beta 0.1.0b1 on, and writes pairs that
+mtscomp and the IBL's readers decode bit for bit. A chunk is one zlib stream of the differences
+along time (and, if the header says so, along channels), in Fortran or C order.
 
 A chunk's only checksum is zlib's Adler-32, which lets some damage pass. The header's SHA-1 of all
 samples finds that, too: `verify` compares it.
@@ -37,22 +37,22 @@ try:  # faster than zlib, and the same format
 except ImportError:  # pragma: no cover - isal has no wheel everywhere
     isal_zlib = None  # type: ignore[assignment]
 
-#: Bytes of the source summed up at a time: little enough to be still in memory.
+#: Bytes of the source that are hashed at a time, few enough to be still in memory.
 SUM_BYTES = 1 << 22
-#: Chunks of less than this last several seconds: each costs time of its own.
+#: Least bytes of a chunk; smaller ones last several seconds instead, as each chunk costs time.
 MIN_CHUNK_BYTES = 1 << 16
-#: The `.ch` version written, and that of the beta 0.1.0b1, which says the same.
+#: The written `.ch` version, and that of the beta 0.1.0b1, which is equivalent.
 VERSION, KNOWN_VERSIONS = "1.0", ("1.0", "0.0")
-#: What reading a header can end in that is none, or holds nonsense.
+#: Exceptions from reading an invalid header.
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def inflate(data: bytes | memoryview, size: int, name: str, number: int) -> bytes:
-    """Decode a zlib stream that must hold exactly `size` bytes, and never allocate more."""
+    """Decode a zlib stream of exactly `size` bytes; never allocate more."""
     try:
         stream = (isal_zlib or zlib).decompressobj()
         content: bytes = stream.decompress(data, size + 1)
-    except Exception as error:  # zlib and isal each have their own
+    except Exception as error:  # zlib and isal have different exceptions
         problem = f"{name}: chunk {number} does not inflate: {error}"
         raise CorruptionError(problem, (number,)) from error
     if len(content) != size or not stream.eof:
@@ -62,7 +62,7 @@ def inflate(data: bytes | memoryview, size: int, name: str, number: int) -> byte
 
 
 class Deflation(NamedTuple):
-    """How the samples of a chunk became the bytes that are deflated."""
+    """Conversion of a chunk's samples to the deflated bytes."""
 
     order: str = "F"
     in_time: bool = True
@@ -85,7 +85,7 @@ class MtscompReader(Reader):
 
 @dataclass(frozen=True)
 class DeflatedChunk:
-    """A chunk of a `.cbin` file, to be inflated and restored."""
+    """A chunk of a `.cbin` file, inflated and restored on demand."""
 
     data: bytes | memoryview
     shape: tuple[int, int]
@@ -136,7 +136,7 @@ def read_header(data: bytes, name: str) -> tuple[RecordingIndex, Deflation]:
         bounds = [int(each) for each in header["chunk_bounds"]]
         offsets = [int(each) for each in header["chunk_offsets"]]
         channels, rate = int(header["n_channels"]), float(header["sample_rate"])
-        # Before it could be chosen, in August 2019, the order was that of the samples in memory.
+        # Before August 2019, the order could not be chosen; it was that of the samples in memory.
         order = str(header.get("chunk_order", "C"))
         in_time = bool(header.get("do_time_diff", True))
         deflation = Deflation(order, in_time, bool(header.get("do_spatial_diff", False)))
@@ -167,8 +167,8 @@ def read_header(data: bytes, name: str) -> tuple[RecordingIndex, Deflation]:
 def find_header(path: Path) -> Path:
     """Return the `.ch` beside a `.cbin`: of its name, or the only one of its stem.
 
-    Downloaded files may have a dataset's UUID in their name, each its own, and names cut by
-    `.stream`; then the stem before these must agree.
+    Downloaded files may have different UUIDs of datasets in their names, or `.stream` at the end
+    of the name; then the stem before these must agree.
     """
     beside = path.with_suffix(".ch")
     if beside.is_file():
@@ -188,7 +188,7 @@ def _bare(path: Path) -> str:
 def open_pair(
     source: Any, sidecar: str | Path | None, options: dict[str, Any], torn: bool = False
 ) -> MtscompReader:
-    """Open a `.cbin` file with its header; one that is torn only where that is allowed."""
+    """Open a `.cbin` file with its header; open a torn file only if that is allowed."""
     if sidecar is None:
         if not isinstance(source, LocalFile):
             raise CodecError(f"{source.name}: give the address of its .ch header as sidecar")
@@ -205,7 +205,7 @@ def open_pair(
 
 
 class Deflating(OrderedJob):
-    """Makes any chunk of a `.cbin` file."""
+    """Makes the chunks of a `.cbin` file, in any order."""
 
     def __init__(self, source: SampleSource, chunk_length: int, method: str, check: bool) -> None:
         self.source, self.chunk_length = source, chunk_length
@@ -264,14 +264,14 @@ def compress(
     Parameters
     ----------
     source : SampleSource
-        As `shared.recordings.open_source` makes it of an array or a path.
+        See `shared.recordings.open_source`.
     target : path
         The `.cbin` file.
     sample_rate : float, optional
         In Hz; needed unless the source knows it.
     method : {'fast', 'small', 'zlib'}
-        ISA-L, zlib-ng (smaller than mtscomp's own files, slower), or zlib as mtscomp uses it, to
-        write the bytes that it writes. Chunks of little data last several seconds but for "zlib".
+        ISA-L, zlib-ng (smaller than mtscomp's files, slower), or zlib, which writes the same bytes
+        as mtscomp. Small chunks last several seconds, except with "zlib".
     workers : int
     check : bool
         Whether to decode every chunk before it counts as written.
@@ -281,7 +281,7 @@ def compress(
     Returns
     -------
     Path
-        Of the `.ch` header.
+        Path of the `.ch` header.
     """
     target = Path(target)
     header_path = target.with_suffix(".ch")

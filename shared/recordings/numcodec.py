@@ -20,7 +20,7 @@ from shared.codec.opened import open_lone
 
 
 def encode_block(block: object, level: str) -> bytes:
-    """Return a block of samples as one chunk, or nothing for none."""
+    """Return a block of samples as one chunk; empty bytes for an empty block."""
     samples = as_samples(block, "the buffer")
     native = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
     if not native.size:
@@ -29,9 +29,9 @@ def encode_block(block: object, level: str) -> bytes:
 
 
 def decode_block(data: bytes, length: int | None) -> NDArray[Any]:
-    """Return the samples of one chunk, with zeros behind them up to a length.
+    """Return the samples of one chunk, filled with zeros up to a length.
 
-    What follows the chunk is padding, and left alone.
+    Bytes after the chunk are padding, and ignored.
     """
     samples = open_lone(data, "the buffer").restore()
     if length is None or len(samples) >= length:
@@ -48,16 +48,16 @@ class FornixCodec(Codec):
     ----------
     level : {'default', 'fast', 'high'}
     length : int, optional
-        Samples of every block. Zarr wants the last one as long as the others, but the last chunk
-        of an `.ebin` file is shorter: then it is filled up with zeros.
+        Samples of every block. Zarr requires equal lengths, but the last chunk of an `.ebin` file
+        is shorter; it is filled with zeros.
     channels : int, optional
-        Channels that are given back of every block, the first ones: those behind them, such as
-        the synchronisation line of a probe, may belong to nothing that an array describes.
+        Number of channels to return, the first ones of every block. The others, such as the
+        synchronisation line of a probe, may not belong to the array.
 
     Raises
     ------
     CodecError
-        When a buffer holds another type, or was damaged.
+        If a buffer has another type, or is damaged.
     """
 
     codec_id: ClassVar[str] = "fornix"
@@ -73,7 +73,7 @@ class FornixCodec(Codec):
         self.level, self.length, self.channels = level, length, channels
 
     def get_config(self) -> dict[str, object]:
-        """Return what makes the same codec again."""
+        """Return the configuration that makes the same codec again."""
         config: dict[str, object] = {"id": self.codec_id, "level": self.level}
         options = {"length": self.length, "channels": self.channels}
         return config | {name: value for name, value in options.items() if value is not None}
@@ -83,7 +83,7 @@ class FornixCodec(Codec):
         return encode_block(ensure_ndarray(buf), self.level)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """Decompress one block, into `out` where it is given."""
+        """Decompress one block, into `out` if it is given."""
         data = bytes(ensure_ndarray(buf))
         if not data:
             return b"" if out is None else out

@@ -1,4 +1,4 @@
-"""The index of a recording as that of an object of a store, and back."""
+"""Conversion of a recording's index to that of a stored object, and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.codec.index import Readable, RecordingIndex, read_footer
 from shared.model.object_index import ObjectIndex
 
 CODEC = "fornix"
-"""What the codec is called in indexes, as in numcodecs and Zarr."""
+"""Name of the codec in indexes, as in numcodecs and Zarr."""
 
 
 def object_index(source: Readable) -> ObjectIndex:
@@ -18,28 +18,28 @@ def object_index(source: Readable) -> ObjectIndex:
     Raises
     ------
     CodecError
-        It is no whole recording.
+        It is no complete recording.
     """
-    found = read_footer(source)
+    footer = read_footer(source)
     return ObjectIndex(
         codec=CODEC,
         size=source.size(),
-        dtype=found.dtype.newbyteorder("<").str,
-        shape=found.shape,
-        chunk_length=found.chunk_length,
-        offset=found.offsets[0],
-        lengths=tuple(np.diff(found.offsets).tolist()),
-        facts={"sample_rate": found.sample_rate, "chunk_crc32": found.crcs, **found.facts},
+        dtype=footer.dtype.newbyteorder("<").str,
+        shape=footer.shape,
+        chunk_length=footer.chunk_length,
+        offset=footer.offsets[0],
+        lengths=tuple(np.diff(footer.offsets).tolist()),
+        facts={"sample_rate": footer.sample_rate, "chunk_crc32": footer.crcs, **footer.facts},
     )
 
 
 def recording_index(index: ObjectIndex, name: str) -> RecordingIndex:
-    """Return the index that a recording is opened with.
+    """Return the index for opening a recording, from that of its object.
 
     Raises
     ------
     FormatError
-        It is none of a recording, or contradicts itself.
+        It is no index of a recording, or contradicts itself.
     """
     if index.codec != CODEC:
         raise FormatError(f"{name} has the index of no recording")

@@ -1,4 +1,4 @@
-"""What a path or an address is: recordings to read, and sources to compress."""
+"""Opening paths and addresses: recordings to read, and sources to compress."""
 
 import functools
 import os
@@ -33,15 +33,15 @@ def open(
     path : path or str
         An address may be presigned; then the index is read from the footer, or from `sidecar`.
     sidecar : path or str, optional
-        The index (`.eh` or `.ch`), where it is not beside the file under its name.
+        The index (`.eh` or `.ch`), if it is not beside the file under the file's name.
     index : RecordingIndex, optional
-        The index of an `.ebin`, where it is known already; then no request is made for it.
+        The index of an `.ebin`, if it is already known; then no request is made for it.
     threads : int, optional
-        To inflate chunks by: by default up to four.
+        Threads for inflating chunks; by default up to four.
     read_ahead : int, optional
-        Chunks fetched ahead when reading forward: by default 1 for addresses, 0 for files.
+        Chunks to fetch ahead when reading forward: by default 1 for addresses, 0 for files.
     cache_bytes : int
-        Decoded chunks kept.
+        Most bytes of decoded chunks in the cache.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def open(
 
 
 def _find_index(source: Any, sidecar: str | Path | None) -> RecordingIndex:
-    """Read the index from the footer, and hold the sidecar against it."""
+    """Read the index from the footer, and check the sidecar against it."""
     local = isinstance(source, LocalFile)
     if local:
         if sidecar is None and sidecar_path(source.path).is_file():
@@ -97,9 +97,9 @@ class ReaderSource:
         self.reader = open(path, threads=1)
         self.shape, self.dtype = self.reader.shape, self.reader.dtype
         self.sample_rate: float | None = self.reader.sample_rate
-        kept = ("microvolts", "probe_map", "clock")
+        copied = ("microvolts", "probe_map", "clock")
         facts = self.reader.index.facts
-        self.facts: dict[str, object] = {key: facts[key] for key in kept if key in facts}
+        self.facts: dict[str, object] = {key: facts[key] for key in copied if key in facts}
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         """Worker processes open the file themselves."""
@@ -117,7 +117,7 @@ def open_source(
     sample_rate: float | None = None,
     trim: bool = False,
 ) -> SampleSource:
-    """Return what reads a source: an array, or a path of a kind known by its suffix.
+    """Return the source for an array, or for a path by its suffix.
 
     `.npy`, mtscomp's `.cbin`, Fornix's `.ebin`, and anything else as raw samples.
 

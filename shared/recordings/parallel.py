@@ -1,7 +1,7 @@
 """Work on chunks by several processes, in order and in bounded memory.
 
-Workers end when their parent does, and leave interrupts to it; whoever stops early has them
-killed, for nothing they made is wanted then.
+Workers end with their parent, and leave interrupts to it. If the parent stops early, it kills the
+workers, because nobody needs their results.
 """
 
 import contextlib
@@ -25,41 +25,41 @@ from shared.codec.files import write_at
 from shared.codec.workspace import WORKSPACE
 from shared.codec.writer import RUN
 
-#: Seconds between two looks at whether a worker's turn has come.
+#: Seconds between two checks whether it is a worker's turn.
 PATIENCE = 0.0002
 UNKNOWN = -1
 
 
 class OrderedJob:
-    """Makes any of the results of a piece of work; the same in whatever process it runs."""
+    """Makes the numbered results of a job; each is the same in any process."""
 
     def __call__(self, number: int, shared: Any, /) -> Any:
-        """Return one result, given what its run shares."""
+        """Return one result, given the shared value of its run."""
         raise NotImplementedError
 
     def lead(self, number: int) -> Any:
-        """Return what the results share whose numbers are in the run that starts here."""
+        """Return the shared value of the run of results that starts with this number."""
 
 
 class FilePlaces:
-    """Where results go in a file: each behind the one before, whichever worker made it.
+    """The places of results in a file: each after the one before, whichever worker made it.
 
-    Workers write what they made themselves, so that nothing is handed from process to process.
-    The first of `count` results goes to byte `start`; nothing may be left in a buffer of the file.
+    Workers write their results themselves, so that no data go from process to process. The first
+    of `count` results goes to byte `start`; the file's buffer must be empty.
     """
 
     def __init__(self, handle: int, start: int, count: int) -> None:
         self.handle, self.parent = handle, os.getpid()
-        memory = mmap.mmap(-1, 8 * (count + 1))  # which processes forked from this one share
+        memory = mmap.mmap(-1, 8 * (count + 1))  # shared with processes forked from this one
         self._ends = np.frombuffer(memory, np.int64)
         self._ends[:] = UNKNOWN
         self._ends[0] = start
 
     def write(self, number: int, sealed: Sealed) -> Sealed:
-        """Write a result when the sizes of all before it are known, and return its facts."""
+        """Write a result once the sizes of all earlier ones are known; return its facts."""
         while self._ends[number] == UNKNOWN:
             if self.parent not in (os.getpid(), os.getppid()):
-                os._exit(1)  # the parent was killed, and with it whoever was to come before
+                os._exit(1)  # the parent was killed, and with it the worker of the earlier result
             time.sleep(PATIENCE)
         position = int(self._ends[number])
         self._ends[number + 1] = position + sealed.size
@@ -68,7 +68,7 @@ class FilePlaces:
 
 
 class WorkItem(NamedTuple):
-    """What a worker is asked for: what a run shares, or with that a result."""
+    """A worker's task: the shared value of a run, or one result, given that value."""
 
     number: int
     leads: bool
@@ -76,7 +76,7 @@ class WorkItem(NamedTuple):
 
 
 def _make(job: OrderedJob, places: FilePlaces | None, task: WorkItem) -> Any:
-    """Make a result, and write it if it has a place."""
+    """Make a result; write it if it has a place."""
     if task.leads:
         return job.lead(task.number)
     result = job(task.number, task.shared)
@@ -86,13 +86,13 @@ def _make(job: OrderedJob, places: FilePlaces | None, task: WorkItem) -> Any:
 def _serve(
     job: OrderedJob, places: FilePlaces | None, mine: Connection, others: tuple[Connection, ...]
 ) -> None:
-    """Do a worker's work until its parent hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to hear
+    """Serve a worker's tasks until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # left to the parent
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     for each in others:  # the parent's ends, which a fork copies: held open, none would see it die
         each.close()
-    WORKSPACE.arrays.clear()  # a parent's pages would be copied one by one when written to
+    WORKSPACE.arrays.clear()  # writing to the parent's pages would copy them one by one
     with contextlib.suppress(EOFError, OSError):
         while True:
             task: WorkItem = mine.recv()
@@ -104,17 +104,17 @@ def _serve(
 
 
 def _can_fork() -> bool:
-    """Tell whether worker processes may start as copies of this one, in a hundredth of the time.
+    """Return whether workers may start by a fork, in a hundredth of the time.
 
-    A copy has no other threads, but what they had locked stays locked. Daemon threads (progress
-    bars, a notebook's heartbeat) do not matter: a worker waits for nothing of theirs.
+    A forked process has no other threads, but their locks stay locked. Daemon threads (progress
+    bars, a notebook's heartbeat) do not matter, because workers need none of their locks.
     """
     others = [each for each in threading.enumerate() if each is not threading.current_thread()]
     return sys.platform == "linux" and all(each.daemon for each in others)
 
 
 class WorkerProcesses:
-    """Worker processes, each at the end of a pipe of its own."""
+    """Worker processes, each with its own pipe."""
 
     def __init__(
         self, job: OrderedJob, places: FilePlaces | None, workers: int, forks: bool
@@ -123,7 +123,7 @@ class WorkerProcesses:
         self.pipes: list[Connection] = []
         self.processes: list[Any] = []
         masked = forks and hasattr(signal, "pthread_sigmask")
-        if masked:  # until the workers have learnt to leave it to this process
+        if masked:  # until the workers ignore the signal
             before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             for _ in range(workers):
@@ -146,7 +146,7 @@ class WorkerProcesses:
         self.idle, self.busy = list(self.pipes), dict[Connection, WorkItem]()
 
     def ask(self, task: WorkItem) -> None:
-        """Give a task to a worker that has none."""
+        """Give a task to an idle worker."""
         pipe = self.idle.pop()
         self.busy[pipe] = task
         try:
@@ -155,7 +155,7 @@ class WorkerProcesses:
             raise CodecError("a worker process died; nothing was written") from error
 
     def answers(self) -> Iterator[tuple[WorkItem, Any]]:
-        """Wait for at least one worker, and yield what was asked with what came of it."""
+        """Wait for at least one worker; yield the finished tasks with their results."""
         for pipe in cast("list[Connection]", wait(list(self.busy))):
             try:
                 worked, answer = pipe.recv()
@@ -167,7 +167,7 @@ class WorkerProcesses:
             yield self.busy.pop(pipe), answer
 
     def stop(self) -> None:
-        """End all workers, whatever they are at."""
+        """Kill all workers."""
         for process in self.processes:
             process.kill()
         for process in self.processes:
@@ -186,10 +186,10 @@ def run_jobs(
 ) -> Generator[Any, None, None]:
     """Run a job for 0 … count - 1, and yield the results in order.
 
-    At most two results per worker wait at any time, so memory stays bounded. A job that is
-    `shareable` can be pickled, and cheaply given to a fresh process; where another cannot go to
-    one forked safely, this process works alone. With a target, a file and a first byte, results of
-    type `Sealed` are written there one behind the other, and yielded without their pieces.
+    At most two results per worker wait at any time, so memory stays bounded. A `shareable` job can
+    be pickled, and is cheap to send to a new process. If a job is not shareable and a fork is not
+    safe, this process works alone. With a target (a file and a first byte), results of type
+    `Sealed` are written there one after the other, and yielded without their pieces.
     """
     places = None
     if target is not None:
@@ -198,7 +198,7 @@ def run_jobs(
         places = FilePlaces(file.fileno(), start, count)
     forks = _can_fork()
     workers = min(workers, count)
-    alone = multiprocessing.current_process().daemon  # which may have no children
+    alone = multiprocessing.current_process().daemon  # daemons may have no children
     if workers <= 1 or alone or not (forks or shareable):
         shared: Any = None
         for number in range(count):
@@ -208,7 +208,7 @@ def run_jobs(
     pool = WorkerProcesses(job, places, workers, forks)
     try:
         for number, result in enumerate(_in_order(pool, count, 2 * workers + 1)):
-            if places is not None and result.pieces:  # made where places are not shared
+            if places is not None and result.pieces:  # the worker did not write it
                 result = places.write(number, result)
             yield result
     finally:
@@ -216,14 +216,14 @@ def run_jobs(
 
 
 def _in_order(pool: WorkerProcesses, count: int, window: int) -> Iterator[Any]:
-    """Have a pool make all results, at most `window` ahead of the one that is yielded next."""
+    """Yield all results of a pool in order; work at most `window` results ahead."""
     leads: dict[int, Any] = {}
     done: dict[int, Any] = {}
     next_lead, next_result, yielded = 0, 0, 0
     while yielded < count:
         while pool.idle:
             run = next_result // RUN * RUN
-            if next_lead < count and next_lead <= run + RUN:  # in time: nobody waits for it
+            if next_lead < count and next_lead <= run + RUN:  # early, so that nobody waits for it
                 pool.ask(WorkItem(next_lead, True))
                 next_lead += RUN
             elif next_result < min(count, yielded + window) and run in leads:

@@ -21,7 +21,7 @@ def zarr_references(
         Path or HTTP address of the `.ebin`.
     index : RecordingIndex
     channels : int, optional
-        Only the first so many.
+        Only this many channels, the first ones.
     """
     rows = max(1, min(index.chunk_length, index.shape[0]))
     columns = index.n_channels if channels is None else channels
@@ -35,8 +35,8 @@ def zarr_references(
         "compressor": None,
         "filters": [{"id": "fornix", "length": rows, "channels": columns}],
     }
-    found: dict[str, Any] = {".zarray": array}
+    references: dict[str, Any] = {".zarray": array}
     for number in range(index.n_chunks):
         first, last = int(index.offsets[number]), int(index.offsets[number + 1])
-        found[f"{number}.0"] = [address, first, last - first]
-    return found
+        references[f"{number}.0"] = [address, first, last - first]
+    return references

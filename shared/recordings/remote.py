@@ -1,7 +1,7 @@
 """Bytes of a recording at an HTTP address, fetched by range requests.
 
-Works with plain and with presigned addresses: only GET is used, since a presigned address is
-signed for one method.
+Addresses may be plain or presigned: only GET is used, because a presigned address is signed for
+one method.
 """
 
 import re
@@ -12,13 +12,13 @@ from urllib.parse import unquote, urlsplit
 
 from shared.codec.errors import CodecError, CorruptionError
 
-#: Fetched from the end when the size is asked for: trailer and index of an hour or so.
+#: Bytes fetched from the end to learn the size: trailer and index of about an hour.
 TAIL_BYTES = 1 << 16
-#: Tries after the first, and seconds before the second of them; it doubles each time.
+#: Retries, and seconds before the second one; the wait doubles each time.
 RETRIES, BACKOFF = 3, 0.2
 PASSING = (429, 500, 502, 503, 504)
 TIMEOUT = (10, 60)  # seconds to connect, and between bytes
-#: A sidecar is never larger than this.
+#: Most bytes of a sidecar.
 MAX_SIDECAR_BYTES = 1 << 28
 
 
@@ -38,7 +38,7 @@ class RemoteFile:
         self._lock = threading.Lock()
 
     def size(self) -> int:
-        """Return the number of bytes, learnt by fetching the last of them."""
+        """Return the number of bytes, learnt from a request for the last ones."""
         with self._lock:
             if self._size is None:
                 response = self._get(f"bytes=-{self.ahead}")
@@ -67,7 +67,7 @@ class RemoteFile:
         return data
 
     def _range(self, response: Any) -> tuple[int, int]:
-        """Return where a partial answer starts, and the size of the whole."""
+        """Return the start of a partial answer, and the size of the whole file."""
         if response.status_code == 200 and "Content-Range" not in response.headers:
             raise CodecError(f"{self.name}: the server does not serve ranges; download the file")
         match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
@@ -80,7 +80,7 @@ class RemoteFile:
         return int(match[1]), int(match[3])
 
     def _get(self, span: str) -> Any:
-        """Ask for a range, again after a passing failure."""
+        """Request a range; try again after a transient failure."""
         import requests
 
         session = getattr(self._local, "session", None)
@@ -98,7 +98,7 @@ class RemoteFile:
         return response
 
     def start_again(self) -> None:
-        """Let go of what a forked process must not share: connections, and a lock."""
+        """Drop what a forked process must not share: connections and a lock."""
         self._local = threading.local()
         self._lock = threading.Lock()
 
@@ -110,7 +110,7 @@ class RemoteFile:
 
 
 def _session() -> Any:
-    """Return a session that asks again after failures that pass."""
+    """Return a session that retries after transient failures."""
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3 import Retry
@@ -149,5 +149,5 @@ def read_small(path: str | Path) -> bytes:
 
 
 def is_address(path: object) -> bool:
-    """Tell an address from a path."""
+    """Return whether a path is an HTTP address."""
     return str(path).startswith(("http://", "https://"))

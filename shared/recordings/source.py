@@ -1,4 +1,4 @@
-"""What can be compressed: the protocol, arrays in memory and plain files, and growing ones."""
+"""Sources for compression: the protocol, arrays in memory, plain files and growing ones."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ from shared.recordings import spikeglx
 class SampleSource(Protocol):
     """Samples × channels, read piece by piece.
 
-    `facts` are carried to the sidecar; `sha1` is what the samples must have, where that is known;
-    `shareable` tells whether another process can open the source for itself.
+    `facts` are copied to the sidecar. `sha1` is the expected digest of the samples, if known.
+    `shareable` means that another process can open the source itself.
     """
 
     shape: tuple[int, int]
@@ -32,7 +32,7 @@ class SampleSource(Protocol):
 
 
 def rate_of(source: SampleSource) -> float:
-    """Return the sample rate that a source knows."""
+    """Return the sample rate of a source."""
     if source.sample_rate is None:
         raise CodecError("give the sample rate: the source does not tell")
     return source.sample_rate
@@ -57,10 +57,11 @@ class ArraySource:
 
 
 class FileSource(ArraySource):
-    """A file of plain samples, `.npy` or raw, mapped into memory when it is read.
+    """A file of plain samples, `.npy` or raw, mapped into memory.
 
-    Of a raw file, channels and rate are told where no SpikeGLX `.meta` is beside it; `trim` leaves
-    out what follows its last whole sample, and reads one that is shorter than its `.meta` says.
+    A raw file without a SpikeGLX `.meta` beside it needs the number of channels and the rate.
+    `trim` drops bytes after the last whole sample, and accepts a file shorter than its `.meta`
+    says.
     """
 
     shareable = True
@@ -105,16 +106,16 @@ def _map_raw(path: Path, n_channels: int | None, dtype: np.dtype[Any], trim: boo
         raise CodecError(f"{path.name}: give n_channels, or put the SpikeGLX .meta file beside it")
     if n_channels < 1:
         raise CodecError(f"{path.name}: {n_channels} channels are impossible")
-    size, row = path.stat().st_size, n_channels * dtype.itemsize
-    if size % row and not trim:
+    size, row_bytes = path.stat().st_size, n_channels * dtype.itemsize
+    if size % row_bytes and not trim:
         raise CodecError(
             f"{path.name} has {size} bytes, which is no whole number of samples of {n_channels} "
             f"channels of {dtype.name}. If it was cut short, --trim (trim=True) leaves out the "
-            f"last {size % row} bytes"
+            f"last {size % row_bytes} bytes"
         )
-    if size < row:
+    if size < row_bytes:
         return np.zeros((0, n_channels), dtype)
-    return np.memmap(path, dtype, "r", shape=(size // row, n_channels))
+    return np.memmap(path, dtype, "r", shape=(size // row_bytes, n_channels))
 
 
 def tail(
@@ -135,8 +136,8 @@ def tail(
     n_channels : int
     dtype : data type
     finished : callable, optional
-        Tells that the writer is done; what is there then is read to its end. By default the
-        writer is done when nothing was added for `idle` seconds.
+        Returns whether the writer is done; the rest of the file is then read. By default, the
+        writer is done if the file has not grown for `idle` seconds.
     idle, poll : float
         In seconds.
 
@@ -151,16 +152,16 @@ def tail(
         If the file shrinks while it is followed, or ends within a sample.
     """
     path, dtype = Path(path), np.dtype(dtype)
-    row = n_channels * dtype.itemsize
-    most = max(1, (1 << 23) // row)
+    row_bytes = n_channels * dtype.itemsize
+    most = max(1, (1 << 23) // row_bytes)
     position, last_growth = 0, time.monotonic()
     while True:
         done = finished() if finished else time.monotonic() - last_growth > idle
         size = path.stat().st_size if path.exists() else 0
         if size < position:
             raise CodecError(f"{path.name} became shorter while it was followed")
-        while size - position >= row:
-            rows = min(most, (size - position) // row)
+        while size - position >= row_bytes:
+            rows = min(most, (size - position) // row_bytes)
             block = np.fromfile(path, dtype, rows * n_channels, offset=position)
             position += block.nbytes
             last_growth = time.monotonic()

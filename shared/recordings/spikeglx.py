@@ -1,4 +1,4 @@
-"""What SpikeGLX's `.meta` says of the raw file beside it.
+"""SpikeGLX's `.meta`, which describes the raw file beside it.
 
 Rules: SpikeGLX's own description of its metadata, by version and probe type. The bottom of a
 `.meta` holds tables, `~name=(…)(…)`.
@@ -11,24 +11,24 @@ from pathlib import Path
 
 from shared.codec.errors import CodecError
 
-#: Gain of the amplifiers of Neuropixels probes whose tables name none, by imDatPrb_type.
+#: Gain of the amplifiers of Neuropixels probes without a gain in their tables, by imDatPrb_type.
 FIXED_GAINS = {21: 80, 24: 80, 2003: 100, 2004: 100, 2013: 100, 2014: 100, 2020: 100, 2021: 100}
-#: What a stream's keys begin with: of probes, of NI boards, of the OneBox.
+#: Prefixes of a stream's keys: probes, NI boards, the OneBox.
 STREAMS = ("im", "ni", "ob")
 
 
 @dataclass(frozen=True)
 class SyncColumns:
-    """Where in a recording the lines lie that other devices sign.
+    """The columns of a recording with the synchronisation lines of other devices.
 
     Attributes
     ----------
     word
-        Column whose 16 bits are digital lines.
+        Column with 16 digital lines as bits.
     analog
         Columns of analog lines.
     volts
-        Volts of one count of an analog line.
+        Volts per count of an analog line.
     """
 
     word: int
@@ -38,18 +38,18 @@ class SyncColumns:
 
 @dataclass(frozen=True)
 class Meta:
-    """The pairs of a `.meta` file."""
+    """The keys and values of a `.meta` file."""
 
     name: str
     pairs: dict[str, str]
 
     def number(self, key: str) -> float | None:
-        """Return a number, also one written with a decimal comma.
+        """Return a number, which may have a decimal comma.
 
         Raises
         ------
         CodecError
-            If it is none, naming what to do.
+            If it is no number; the message says what to do.
         """
         text = self.pairs.get(key)
         if text is None:
@@ -67,13 +67,13 @@ class Meta:
 
     @property
     def n_channels(self) -> int | None:
-        """Channels saved."""
+        """Number of saved channels."""
         value = self.number("nSavedChans")
         return None if value is None else int(value)
 
     @property
     def sample_rate(self) -> float | None:
-        """In Hz: of a probe, an NI board or a OneBox."""
+        """Sample rate in Hz, of a probe, an NI board or a OneBox."""
         for stream in STREAMS:
             value = self.number(f"{stream}SampRate")
             if value is not None:
@@ -84,16 +84,16 @@ class Meta:
 
     @property
     def stream(self) -> str:
-        """What recorded: ``imec`` (a probe), ``nidq`` (an NI board), ``obx``; or nothing."""
+        """The recording device: ``imec`` (a probe), ``nidq`` (an NI board), ``obx``; or empty."""
         return self.pairs.get("typeThis", "")
 
     def sync_columns(self) -> SyncColumns:
-        """Return where the lines of other devices are: the last columns, as SpikeGLX writes them.
+        """Return the columns with the lines of other devices, which SpikeGLX writes last.
 
         Raises
         ------
         CodecError
-            The channels are not told, or there is no digital line among them.
+            The channels are missing, or there is no digital line among them.
         """
         key = "snsMnMaXaDw" if self.stream == "nidq" else "snsApLfSy"
         try:
@@ -111,12 +111,12 @@ class Meta:
 
     @property
     def sha1(self) -> str | None:
-        """SHA-1 of the raw file, if SpikeGLX was told to compute it."""
+        """SHA-1 of the raw file, if SpikeGLX computed it."""
         text = self.pairs.get("fileSHA1", "").lower()
         return text if re.fullmatch("[0-9a-f]{40}", text) else None
 
     def check_size(self, path: Path) -> None:
-        """Hold the size of the raw file against what is said of it.
+        """Check the size of the raw file.
 
         Raises
         ------
@@ -131,24 +131,24 @@ class Meta:
             )
 
     def facts(self, n_channels: int | None) -> dict[str, object]:
-        """Return what a viewer needs, as far as it is told: gain, probe map, clock."""
-        told: dict[str, object] = {}
+        """Return the known facts that a viewer needs: gain, probe map, clock."""
+        facts: dict[str, object] = {}
         gains = self._microvolts()
         if gains and len(gains) == n_channels:
-            told["microvolts"] = gains[0] if len(set(gains)) == 1 else gains
+            facts["microvolts"] = gains[0] if len(set(gains)) == 1 else gains
         sites = self.pairs.get("snsGeomMap", "")
         shanks = re.findall(r"\((\d+):([-\d.]+):([-\d.]+):\d+\)", sites)
         if shanks:
-            told["probe_map"] = [[int(shank), float(x), float(y)] for shank, x, y in shanks]
+            facts["probe_map"] = [[int(shank), float(x), float(y)] for shank, x, y in shanks]
         clock: dict[str, object] = {}
         if self.pairs.get("firstSample", "").isdigit():
             clock["first_sample"] = int(self.pairs["firstSample"])
         if "fileCreateTime" in self.pairs:
             clock["created"] = self.pairs["fileCreateTime"]
-        return told | ({"clock": clock} if clock else {})
+        return facts | ({"clock": clock} if clock else {})
 
     def _microvolts(self) -> list[float] | None:
-        """Return the microvolts of one count, of each channel; nothing if a key is missing."""
+        """Return the microvolts per count of each channel; None if a key is missing."""
         try:
             if self.pairs.get("typeThis") == "imec":
                 return self._of_probe()
@@ -159,7 +159,7 @@ class Meta:
         return None
 
     def _of_probe(self) -> list[float]:
-        """Return gains of a probe's channels: AP, LF, and the synchronisation line as it is."""
+        """Return gains of a probe's channels: AP, LF, and 1 for the synchronisation line."""
         step = 1e6 * float(self.pairs["imAiRangeMax"]) / float(self.pairs.get("imMaxInt", 512))
         ap, lf, sync = (int(each) for each in self.pairs["snsApLfSy"].split(","))
         kind = int(self.pairs.get("imDatPrb_type", 0))
@@ -178,7 +178,7 @@ class Meta:
         return [step / gain for gain in (*own, *low)] + [1.0] * sync
 
     def _of_board(self) -> list[float]:
-        """Return gains of an NI board's channels; digital words are as they are."""
+        """Return gains of an NI board's channels; 1 for digital words."""
         step = 1e6 * float(self.pairs["niAiRangeMax"]) / float(self.pairs.get("niMaxInt", 32768))
         mn, ma, xa, dw = (int(each) for each in self.pairs["snsMnMaXaDw"].split(","))
         multiplexed, other = float(self.pairs["niMNGain"]), float(self.pairs["niMAGain"])
@@ -186,20 +186,20 @@ class Meta:
 
 
 def _saved(text: str) -> list[int]:
-    """Return the channels that a list like `0:2,5` names."""
-    found: list[int] = []
+    """Return the channels in a list like `0:2,5`."""
+    channels: list[int] = []
     for piece in text.split(","):
         first, _, last = piece.partition(":")
-        found += range(int(first), int(last or first) + 1)
-    return found
+        channels += range(int(first), int(last or first) + 1)
+    return channels
 
 
 def read_meta(path: Path) -> Meta | None:
-    """Read the `.meta` beside a raw file, if there is one; a byte order mark does no harm."""
+    """Read the `.meta` beside a raw file, if there is one; it may have a byte order mark."""
     meta = path.with_suffix(".meta")
     if not meta.is_file():
         return None
     text = meta.read_bytes().decode("utf-8-sig", errors="replace")
-    # Some keys have no value: the next line is not theirs.
+    # Some keys have no value; the next line does not belong to them.
     pairs = dict(re.findall(r"^~?(\w+)[ \t]*=[ \t]*(.*?)\s*$", text, re.MULTILINE))
     return Meta(meta.name, pairs)

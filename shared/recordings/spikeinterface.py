@@ -1,4 +1,4 @@
-"""Fornix recordings in SpikeInterface (and by it in neo's and everybody's analyses).
+"""Fornix recordings in SpikeInterface, and so in all analyses that build on it.
 
 from shared.recordings.spikeinterface import read_fornix
 
@@ -18,16 +18,16 @@ from shared.recordings.remote import is_address
 
 
 class FornixRecordingExtractor(BaseRecording):
-    """A compressed recording as SpikeInterface's.
+    """A compressed recording as a recording of SpikeInterface.
 
     Parameters
     ----------
     file_path : str or path
         `.ebin` or `.cbin`, a local path or an HTTP address.
     sidecar : str or path, optional
-        The `.eh` or `.ch`, where it is not beside the file.
+        The `.eh` or `.ch`, if it is not beside the file.
     gain_to_uv, offset_to_uv : float or list of float, optional
-        Microvolts per step, and at zero, of each channel; by default as the recording tells.
+        Microvolts per step, and at zero, of each channel; by default those of the recording.
     """
 
     mode = "file"

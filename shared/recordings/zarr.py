@@ -1,4 +1,4 @@
-"""The codec for Zarr 3, which finds it by its name, `fornix`, once Fornix is installed.
+"""The codec for Zarr 3, which finds it by the name `fornix` once Fornix is installed.
 
 zarr.create_array(store, shape=…, chunks=(30_000, 385), dtype="int16",
                   serializer=FornixArrayCodec(), compressors=None)
@@ -35,11 +35,11 @@ class FornixArrayCodec(ArrayBytesCodec):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "FornixArrayCodec":
-        """Read what the array's metadata say of it."""
+        """Make the codec from the array's metadata."""
         return cls(**data.get("configuration", {}))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the array's metadata say of it."""
+        """Return the codec's entry in the array's metadata."""
         return {"name": "fornix", "configuration": {"level": self.level}}
 
     async def _encode_single(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer | None:
@@ -52,7 +52,7 @@ class FornixArrayCodec(ArrayBytesCodec):
         return chunk_spec.prototype.nd_buffer.from_numpy_array(samples.reshape(chunk_spec.shape))
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
-        """Tell that it is not known before."""
+        """Raise an error, because the size is not known before encoding."""
         raise NotImplementedError
 
 
