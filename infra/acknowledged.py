@@ -148,7 +148,7 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
     # Validations.acknowledge accepts no identifier with '::', but its metadata do.
     stack.functions.roles[name].node.add_metadata(
         Validations.ACKNOWLEDGED_RULES_METADATA_KEY,
-        {f"AwsSolutions-IAM5[Resource::{what}]": why for what, why in reasons.items()},
+        {f"AwsSolutions-IAM5[Resource::{resource}]": why for resource, why in reasons.items()},
     )
 
 

@@ -41,8 +41,8 @@ class FornixStack(Stack):
         )
         parameters = (
             {
-                name: CfnParameter(self, name, description=what)
-                for name, what in LOCAL_PARAMETERS.items()
+                name: CfnParameter(self, name, description=description)
+                for name, description in LOCAL_PARAMETERS.items()
             }
             if settings.local
             else {}

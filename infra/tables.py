@@ -34,7 +34,7 @@ class SqlTables(Construct):
             ),
         )
         for table in PUBLIC_TABLES:
-            made = glue.CfnTable(
+            glue_table = glue.CfnTable(
                 self,
                 "".join(part.title() for part in table.parquet_name.split("_")),
                 catalog_id=account,
@@ -63,4 +63,4 @@ class SqlTables(Construct):
                     ),
                 ),
             )
-            made.add_dependency(database)
+            glue_table.add_dependency(database)

@@ -115,10 +115,10 @@ class Bucket:
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects; those that do not exist are no error."""
         rest = iter(keys)
-        while some := list(islice(rest, 1000)):
+        while batch := list(islice(rest, 1000)):
             aws.client("s3").delete_objects(
                 Bucket=self.name,
-                Delete={"Objects": [{"Key": self.folder + key} for key in some], "Quiet": True},
+                Delete={"Objects": [{"Key": self.folder + key} for key in batch], "Quiet": True},
             )
 
     def names(self, prefix: str = "") -> Iterator[str]:

@@ -168,8 +168,8 @@ def nightly(context: Any) -> dict[str, Any]:
             logger.exception("training time could not be analysed")
         else:
             logger.info("training time", extra={"done": done})
-    said = list(dict.fromkeys(f"{problem.where}: {problem.reason}" for problem in problems))
-    return {"changed": report.changed, "problems": said[:MOST_TOLD]}
+    messages = list(dict.fromkeys(f"{problem.where}: {problem.reason}" for problem in problems))
+    return {"changed": report.changed, "problems": messages[:MOST_TOLD]}
 
 
 def _sql_withdraw(site: Site, eids: list[str]) -> None:

@@ -57,8 +57,8 @@ def _files_of(
     files = {page: render(view, settings)}
     if record.state is not ReleaseState.WITHDRAWN:
         makers = (describe.datacite, linked.ro_crate, linked.croissant)
-        made = (encode(make(manifest, where)) for make in makers)
-        files |= dict(zip(documents, made, strict=True))
+        contents = (encode(make(manifest, where)) for make in makers)
+        files |= dict(zip(documents, contents, strict=True))
     return files
 
 

@@ -142,10 +142,10 @@ def read_multipart(content_type: str, raw: bytes) -> tuple[dict[str, Any], dict[
     files: dict[str, File] = {}
     for piece in pieces[1:-1]:
         # Nested forms are not parsed: a form within a form would be read without end
-        said, _, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        if len(said) > MAX_PART_HEADERS:
+        headers, _, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        if len(headers) > MAX_PART_HEADERS:
             raise ApiError(400, "Multipart form parse error.")
-        part = BytesHeaderParser(policy=HTTP).parsebytes(said)
+        part = BytesHeaderParser(policy=HTTP).parsebytes(headers)
         name = part.get_param("name", header="content-disposition")
         if not isinstance(name, str):
             continue

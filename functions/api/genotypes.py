@@ -71,7 +71,7 @@ def worked_out(subject: Row, genetics: Genetics, at: str) -> list[dict[str, Any]
 
     before = [entry for entry in subject.get("zygosities") or () if entry.get("allele")]
     zygosities = [dict(entry) for entry in before if entry.get("by", "manual") == "manual"]
-    held = {entry["allele"] for entry in zygosities}
+    known_alleles = {entry["allele"] for entry in zygosities}
     results = _results(subject["nickname"])
     rules = [
         ZygosityRule(
@@ -86,12 +86,12 @@ def worked_out(subject: Row, genetics: Genetics, at: str) -> list[dict[str, Any]
         for rule in genetics.rules
     ]
     for finding in from_tests(results, rules) if results else ():
-        if finding.zygosity is not None and finding.allele not in held:
-            held.add(finding.allele)
+        if finding.zygosity is not None and finding.allele not in known_alleles:
+            known_alleles.add(finding.allele)
             zygosities.append(_said(finding.allele, finding.zygosity, "rule", finding.rule, at))
     father, mothers = parents(subject)
     for allele in genetics.alleles if father and mothers else ():
-        foretold = _foretold(allele, father, mothers) if allele not in held else None
+        foretold = _foretold(allele, father, mothers) if allele not in known_alleles else None
         if foretold is not None:
             zygosities.append(_said(allele, foretold, "parents", None, at))
     return _as_before(zygosities, before)
@@ -106,8 +106,8 @@ def _foretold(allele: str, father: str | None, mothers: Iterable[str]) -> int | 
     from shared.science.colony.genotype import from_parents
 
     his = _known(father, allele)
-    theirs = {_known(mother, allele) for mother in mothers}
-    (hers,) = theirs if len(theirs) == 1 else (None,)
+    zygosities = {_known(mother, allele) for mother in mothers}
+    (hers,) = zygosities if len(zygosities) == 1 else (None,)
     return from_parents(hers, his) if his is not None or hers is not None else None
 
 

@@ -234,18 +234,18 @@ def _records(body: Mapping[str, Any], target: FileOwner) -> list[tuple[str, bool
             personal = (registered.get(name) or {}).get("globus_is_personal")
             if not (server_only and personal):
                 wanted[name] = server_only and name != OWN  # only an upload puts files there
-    named = body.get("name") or body.get("repository")
-    if not named and body.get("hostname"):
-        named = next(
+    repository = body.get("name") or body.get("repository")
+    if not repository and body.get("hostname"):
+        repository = next(
             (r["name"] for r in registered.values() if r.get("hostname") == body["hostname"]), None
         )
-        if named is None:
+        if repository is None:
             raise refuse(f"hostname: There is no data repository at {body['hostname']!r}.")
-    if named:
-        if named not in registered:
-            raise refuse(f"name: There is no data repository {named!r}.")
-        wanted[str(named)] = named != OWN
-    if not named and exists and not server_only:
+    if repository:
+        if repository not in registered:
+            raise refuse(f"name: There is no data repository {repository!r}.")
+        wanted[str(repository)] = repository != OWN
+    if not repository and exists and not server_only:
         # The client did not say where the files are, so their existence is unknown.
         return [(name, None) for name in wanted]
     return [(name, claimed and exists) for name, claimed in wanted.items()]

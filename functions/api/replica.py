@@ -160,8 +160,8 @@ class Scope:
         if not resource.lab or resource.kind == "lab" or self.every_lab:
             return []
         if resource.lab == "lab":
-            mine = Where("lab", "in", self.call.who.labs)
-            return [Either(value=[mine, Where("lab", "isnull", True)])]
+            own = Where("lab", "in", self.call.who.labs)
+            return [Either(value=[own, Where("lab", "isnull", True)])]
         other = KINDS[resource.fields[resource.lab].to]
         owners = catalog.table(other.kind).select(self.wheres(other.kind))
         return [Where(resource.lab, "in", owners.values(other.key))]
@@ -259,8 +259,8 @@ class Scope:
             return
         for other in parts:
             resource = KINDS[other]
-            mine = catalog.table(other).select([Where(resource.lab, "exact", key)])
-            for part in mine.all():
+            selection = catalog.table(other).select([Where(resource.lab, "exact", key)])
+            for part in selection.all():
                 yield self.now(other, str(part[resource.key]), int(part["_version"]))
                 yield from self.following(other, str(part[resource.key]), None)
 

@@ -73,12 +73,12 @@ def usual(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
 
 def as_csv(report: ReportTable) -> str:
     """Return the rows as CSV; spreadsheets read no cell as a formula."""
-    made = io.StringIO()
-    lines = csv.writer(made, lineterminator="\r\n")
+    buffer = io.StringIO()
+    lines = csv.writer(buffer, lineterminator="\r\n")
     lines.writerow(report.columns)
     for line in report.rows:
         lines.writerow([_cell(line.get(name)) for name in report.columns])
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def _cell(value: Any) -> Any:
@@ -147,9 +147,9 @@ def week(call: Call, asked: Asked) -> ReportTable:
     names = _names(subjects)
     begin, end = days[0].isoformat(), (days[-1] + dt.timedelta(days=1)).isoformat()
     within = [Where("subject", "in", names), Where("start_time", "gte", begin)]
-    held = related(call, "session", [*within, Where("start_time", "lt", end)])
+    sessions = related(call, "session", [*within, Where("start_time", "lt", end)])
     trained: dict[str, set[str]] = {}
-    for session in held.all(("subject", "start_time")):
+    for session in sessions.all(("subject", "start_time")):
         trained.setdefault(session["subject"], set()).add(str(session["start_time"])[:10])
     restricted = {
         record["subject"]
@@ -159,17 +159,19 @@ def week(call: Call, asked: Asked) -> ReportTable:
     }
     rows = []
     for record in subjects:
-        mine = trained.get(record["nickname"], set())
-        if record["nickname"] not in restricted and not mine:
+        days_trained = trained.get(record["nickname"], set())
+        if record["nickname"] not in restricted and not days_trained:
             continue
-        ticks = {word: day.isoformat() in mine for word, day in zip(words, days, strict=True)}
+        ticks = {
+            word: day.isoformat() in days_trained for word, day in zip(words, days, strict=True)
+        }
         rows.append(
             {
                 "nickname": record["nickname"],
                 "responsible_user": record.get("responsible_user"),
                 **ticks,
-                "days": len(mine),
-                "few": len(mine) < TRAINED,
+                "days": len(days_trained),
+                "few": len(days_trained) < TRAINED,
             }
         )
     columns = ("nickname", "responsible_user", *words, "days", "few")
@@ -226,12 +228,12 @@ def year(call: Call, asked: Asked) -> ReportTable:
     killed = [
         animal for animal in rows if animal.get("death_date") and animal["death_date"] <= last
     ]
-    mine = [Where("subject", "in", names)]
-    used = _in_period(related(call, "surgery", mine).all(), "start_time", first, last)
+    wheres = [Where("subject", "in", names)]
+    used = _in_period(related(call, "surgery", wheres).all(), "start_time", first, last)
     restricted = _in_period(
-        related(call, "water-restriction", mine).all(), "start_time", first, last
+        related(call, "water-restriction", wheres).all(), "start_time", first, last
     )
-    culled = {animal["subject"] for animal in related(call, "cull", mine).all()}
+    culled = {animal["subject"] for animal in related(call, "cull", wheres).all()}
     lists = _year_lists(rows, killed, used, restricted, first, last)
     missing = {
         "sex": _names(animal for animal in rows if animal.get("sex") not in ("M", "F")),
@@ -253,7 +255,7 @@ def year(call: Call, asked: Asked) -> ReportTable:
         {
             "lists": counted,
             "missing": {
-                what: sorted(map(nickname_of, nicknames)) for what, nicknames in missing.items()
+                fault: sorted(map(nickname_of, nicknames)) for fault, nicknames in missing.items()
             },
         },
     )

@@ -139,19 +139,19 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
     tasks = read.of_session(eid)
     for task in tasks:  # parents first
         contents = contents_of(task, datasets)
-        held = task.state is Status.HELD
-        if held and task.hold:
+        is_held = task.state is Status.HELD
+        if is_held and task.hold:
             continue  # a person releases it, or a retry
-        if not held and not outdated(task, contents):
+        if not is_held and not outdated(task, contents):
             continue
         in_the_way = obstacles(task, tasks, contents)
         without_input = any(text.startswith("input") for text in in_the_way)
         if not in_the_way:
-            if write.set_status(task, Status.WAITING) if held else write.rerun(task):
+            if write.set_status(task, Status.WAITING) if is_held else write.rerun(task):
                 announce(task)
-        elif held and without_input:
+        elif is_held and without_input:
             write.note(task, "Held: " + "; ".join(in_the_way))
-        elif not held and not without_input:
+        elif not is_held and not without_input:
             write.rerun(task, held=True)
     show_exports(eid, datasets, tasks)
     if tasks and tell_end and settled(tasks):

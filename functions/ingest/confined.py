@@ -76,24 +76,24 @@ class Inspector:
     """
 
     def __init__(self, memory: int) -> None:
-        mine, its = socket.socketpair()
+        own, other = socket.socketpair()
         folders = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
-        with its:
+        with other:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-s", "-c"),
                     "import sys; from functions.ingest.inspector import serve; "
                     "serve(int(sys.argv[1]), int(sys.argv[2]))",
-                    str(its.fileno()),
+                    str(other.fileno()),
                     str(memory),
                 ],
                 env={**environment, "PYTHONPATH": folders},
-                pass_fds=[its.fileno()],
+                pass_fds=[other.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        self._line = Connection(mine.detach())
+        self._line = Connection(own.detach())
 
     @property
     def alive(self) -> bool:

@@ -32,12 +32,12 @@ def place(
         Date of the upload, ``YYYY-MM-DD``.
     """
     existing = {item.path: item for item in datasets}
-    named = set(default_datasets(datasets))
+    defaults = set(default_datasets(datasets))
     revision = next_revision(day, {item.revision or "" for item in datasets})
     placed, refused = [], []
     for file in accepted:
         path = parse_dataset_path(file.path)
-        chosen = path.revision or (revision if path.without_revision in named else None)
+        chosen = path.revision or (revision if path.without_revision in defaults else None)
         awaiting = existing.get(file.path)
         if awaiting is not None and lacks_bytes(awaiting, file):
             chosen = path.revision or None

@@ -68,13 +68,13 @@ def _kind(image: Image) -> str:
 
 def _last_chunk() -> Chunk | None:
     """Return the last chunk, or an empty one if a snapshot is newer."""
-    made = journal.snapshots()
-    if not made:
+    snapshots = journal.snapshots()
+    if not snapshots:
         return None
-    numbers = journal.chunks_after(made[-1].number - 1)
+    numbers = journal.chunks_after(snapshots[-1].number - 1)
     if numbers:
         return journal.read_chunk(max(numbers))
-    return Chunk(made[-1].number, made[-1].cursor, [], [])
+    return Chunk(snapshots[-1].number, snapshots[-1].cursor, [], [])
 
 
 def _begin(number: int = 0) -> Chunk:
@@ -97,8 +97,8 @@ def _next(last: Chunk) -> tuple[Chunk, bool]:
             break
         entries.append(entry)
         size += sum(len(str(image.item)) for image in entry.images)
-    near = moment.stamp(moment.of_stamp(cursor) - feed.OVERLAP)
-    names = sorted(name for name in (*seen, *(e.name for e in entries)) if name >= near)
+    earliest = moment.stamp(moment.of_stamp(cursor) - feed.OVERLAP)
+    names = sorted(name for name in (*seen, *(e.name for e in entries)) if name >= earliest)
     return Chunk(last.number + 1, cursor, names, entries), more
 
 

@@ -36,10 +36,12 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     if not event.get("once"):
         time.sleep(AGAIN_SECONDS)
         done += _append()
-    made = compact()
-    if done or made:
-        logger.info("journal", extra={"transactions": done, "snapshot": made and made.number})
-    return {"transactions": done, "snapshot": made.number if made else None}
+    snapshot = compact()
+    if done or snapshot:
+        logger.info(
+            "journal", extra={"transactions": done, "snapshot": snapshot and snapshot.number}
+        )
+    return {"transactions": done, "snapshot": snapshot.number if snapshot else None}
 
 
 def _append() -> int:

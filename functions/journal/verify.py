@@ -99,11 +99,11 @@ def _looked_at_again(suspects: State, last: int, same: Counter[str]) -> list[Dif
         differences = []
         for (pk, sk), line in suspects.items():
             stored = _item(pk, sk)
-            what = None if _is_staged(line.item or stored) else difference(line.item, stored)
+            change = None if _is_staged(line.item or stored) else difference(line.item, stored)
             kind = ((stored or line.item or {}).get("_k") or {"S": "?"})["S"]
-            if what:
+            if change:
                 left[pk, sk] = line
-                differences.append(Difference(kind, pk, sk, what))
+                differences.append(Difference(kind, pk, sk, change))
             elif stored is not None:
                 same[kind] += 1
         suspects = left
@@ -143,8 +143,8 @@ def difference(expected: Item | None, there: Item | None) -> str | None:
     if there is None:
         expired = float(expected.get("expires", {"N": "inf"})["N"]) < time.time()
         return None if expired or kind in MAY_BE_GONE else "not in the table"
-    mine, other = comparable(expected), comparable(there)
-    names = [name for name in sorted({*mine, *other}) if mine.get(name) != other.get(name)]
+    wanted, other = comparable(expected), comparable(there)
+    names = [name for name in sorted({*wanted, *other}) if wanted.get(name) != other.get(name)]
     return ", ".join(names) or None
 
 
@@ -169,16 +169,16 @@ def comparable(item: Item) -> dict[str, Any]:
 
 
 def _value(value: dict[str, Any]) -> Any:
-    ((kind, held),) = journal.stored({"value": value})["value"].items()
+    ((kind, content),) = journal.stored({"value": value})["value"].items()
     match kind:
         case "N":
-            return Decimal(held)
+            return Decimal(content)
         case "SS" | "BS":
-            return frozenset(held)
+            return frozenset(content)
         case "NS":
-            return frozenset(map(Decimal, held))
+            return frozenset(map(Decimal, content))
         case "L":
-            return [_value(inner) for inner in held]
+            return [_value(inner) for inner in content]
         case "M":
-            return {name: _value(inner) for name, inner in held.items()}
-    return held
+            return {name: _value(inner) for name, inner in content.items()}
+    return content

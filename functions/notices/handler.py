@@ -75,20 +75,20 @@ def notices() -> dict[str, Any]:
     dict
         The number of new notices, and the numbers of delivered ones by outcome.
     """
-    made = 0
+    created = 0
     people, rules = gather.people(), gather.rules()
     for lab in gather.labs():
         try:
             facts = gather.facts_of(lab)
             for notice in due(facts):
                 for person, rule in recipients(notice, facts.lab, people, rules):
-                    made += store.tell(notice, facts, person, rule) is not None
+                    created += store.tell(notice, facts, person, rule) is not None
         except Exception:  # an error of one lab must not stop the others
             logger.exception("the notices of lab %s failed", lab["name"])
     catalog.start_request()
     outcomes = deliver_waiting()
-    metrics.put({"NoticesMade": made} if made else {})
-    return {"made": made, "told": dict(outcomes)}
+    metrics.put({"NoticesMade": created} if created else {})
+    return {"made": created, "told": dict(outcomes)}
 
 
 def deliver_waiting() -> Counter[str]:

@@ -86,8 +86,8 @@ def records(mouse: Mouse) -> Rows:
             for i, (day, kind) in enumerate(waters)
         ],
     }
-    for resource, these in records_by_resource.items():
-        for record in these:
+    for resource, resource_rows in records_by_resource.items():
+        for record in resource_rows:
             content = json.dumps([resource, name, record], sort_keys=True).encode()
             digest = md5(content, usedforsecurity=False).digest()
             record |= {"id": str(uuid.UUID(bytes=digest, version=4)), "subject": name}
@@ -116,11 +116,11 @@ def register(client: Client, mice: Sequence[Mouse]) -> None:
             "json": {name: mouse.facts[name] for name in ("synthetic", "light", "food")},
         }
         ensure(client, "subjects", mouse.subject, body)
-        for resource, these in records(mouse).items():
-            everything.setdefault(resource, []).extend(these)
-    for resource, these in everything.items():
-        for first in range(0, len(these), ROWS_AT_ONCE):
-            body = {"resource": resource, "rows": these[first : first + ROWS_AT_ONCE]}
+        for resource, resource_rows in records(mouse).items():
+            everything.setdefault(resource, []).extend(resource_rows)
+    for resource, resource_rows in everything.items():
+        for first in range(0, len(resource_rows), ROWS_AT_ONCE):
+            body = {"resource": resource, "rows": resource_rows[first : first + ROWS_AT_ONCE]}
             answer = client.post("/import", body)
             if answer["refused"]:
                 raise DemoError(f"{resource}: {answer['refused'][0]}")
@@ -352,7 +352,7 @@ def main(
             tell(f"{published.total()} of {total}: {job.name} is on the site")
         complete = [mouse for mouse in planned if published[mouse.subject] == len(mouse.days)]
         tell(f"{len(complete)} of {len(planned)} mice are complete")
-        tell(", ".join(f"{count} {what}" for what, count in tally(system).items()))
+        tell(", ".join(f"{count} {status}" for status, count in tally(system).items()))
         options = ["--shuffles", str(shuffles), "--repeats", str(repeats)]
         result = analyse(system, complete, options)
         tell("analysed")

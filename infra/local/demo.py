@@ -279,8 +279,8 @@ def wait(
     )
     with Progress(*columns, console=console) as progress:
         bars = {
-            what: progress.add_task(what, total=len(jobs), note="")
-            for what in ("registered", "processed", "on the site")
+            stage: progress.add_task(stage, total=len(jobs), note="")
+            for stage in ("registered", "processed", "on the site")
         }
         while True:
             for job in jobs:

@@ -66,11 +66,11 @@ class FunctionLogs:
     def line(self, function: str, text: str) -> None:
         """Write a line of a function; a logged exception is an error too."""
         self._of(function).info("%s", text)
-        what = _exception(text, self._before.get(function, ""))
+        exception = _exception(text, self._before.get(function, ""))
         self._before[function] = text
-        if what is not None:
+        if exception is not None:
             logging.getLogger(f"function.{function}").error(
-                "%s: see %s", what, self._path(function).name
+                "%s: see %s", exception, self._path(function).name
             )
 
     def end(self, function: str, request: str, ms: int, failure: str | None) -> None:
@@ -125,8 +125,8 @@ def _exception(text: str, before: str) -> str | None:
         return before or "an exception"
     if text.startswith("{") and '"exception"' in text:
         with suppress(ValueError):
-            said = json.loads(text)
-            return f"{said.get('message')} ({said['exception'].splitlines()[-1]})"
+            entry = json.loads(text)
+            return f"{entry.get('message')} ({entry['exception'].splitlines()[-1]})"
     return None
 
 

@@ -104,8 +104,8 @@ class System:
     @staticmethod
     def _site_files() -> list[float]:
         """Return the times at which the site's fixed files changed."""
-        made = (*(ROOT / "site").rglob("*.*"), *(ROOT / ".build" / "app").rglob("*.*"))
-        return [path.stat().st_mtime for path in sorted(made)]
+        files = (*(ROOT / "site").rglob("*.*"), *(ROOT / ".build" / "app").rglob("*.*"))
+        return [path.stat().st_mtime for path in sorted(files)]
 
     def reconcile(self) -> None:
         """Send each stage the event that makes it search for work with a lost message.

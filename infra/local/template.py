@@ -44,8 +44,8 @@ def template(
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as out:
             synthesize(context, Path(out))
-            made = Path(out) / f"{_context()['name']}.template.json"
-            os.replace(made, cached)
+            synthesized = Path(out) / f"{_context()['name']}.template.json"
+            os.replace(synthesized, cached)
     loaded: dict[str, Any] = json.loads(cached.read_text())
     return loaded
 

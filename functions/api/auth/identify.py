@@ -27,8 +27,8 @@ def address_of(request: Any) -> str:
     adds its caller's address to the header; API Gateway adds the distribution's own address.
     """
     secret = env.front_secret()
-    said = request.headers.get("x-fornix-front") or ""
-    if secret and hmac.compare_digest(said.encode("utf-8", "replace"), secret.encode()):
+    claimed = request.headers.get("x-fornix-front") or ""
+    if secret and hmac.compare_digest(claimed.encode("utf-8", "replace"), secret.encode()):
         passed = [
             address.strip()
             for address in (request.headers.get("x-forwarded-for") or "").split(",")

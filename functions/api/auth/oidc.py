@@ -284,8 +284,8 @@ def _account(claims: dict[str, Any], claim: str) -> str:
         if claim != "email":
             names = {value}
         elif claims.get("email_verified") in (True, "true"):
-            mine = Where("email", "iexact", value)
-            names = catalog.table("user").select([mine]).values("username")
+            where = Where("email", "iexact", value)
+            names = catalog.table("user").select([where]).values("username")
     users = [user for name in names if (user := tokens.user_of(name))]
     if len(users) != 1 or users[0].get("role", "member") not in PEOPLE:
         raise Invalid({"id_token": ["You have no account here; ask a manager of your lab."]})

@@ -57,9 +57,9 @@ def weakness(password: str, about: Iterable[str] = ()) -> str | None:
     estimate = zxcvbn(password[:100], user_inputs=[*guessable, "fornix", "alyx"])
     if estimate["score"] >= WEAKEST:
         return None
-    said = [estimate["feedback"]["warning"], *estimate["feedback"]["suggestions"]]
+    sentences = [estimate["feedback"]["warning"], *estimate["feedback"]["suggestions"]]
     return " ".join(
-        ["This password is easily guessed.", *(sentence for sentence in said if sentence)]
+        ["This password is easily guessed.", *(sentence for sentence in sentences if sentence)]
     )
 
 

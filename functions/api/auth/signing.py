@@ -70,8 +70,8 @@ def is_good(purpose: str, text: str, signature: str) -> bool:
 
 
 def _mac(key: bytes, purpose: str, text: str) -> str:
-    said = f"{purpose}\0{text}".encode("utf-8", "replace")
-    return hmac.new(key, said, hashlib.sha256).hexdigest()[:32]
+    message = f"{purpose}\0{text}".encode("utf-8", "replace")
+    return hmac.new(key, message, hashlib.sha256).hexdigest()[:32]
 
 
 def _day(at: float) -> str:

@@ -94,7 +94,7 @@ def _condition(
     if head.endswith("_id") and head not in resource.fields and head[:-3] in resource.fields:
         head = head[:-3]
     if head in resource.reverse:
-        kind, theirs, ours = resource.reverse[head]
+        kind, other_field, own_field = resource.reverse[head]
         other = KINDS[kind]
         inner = (
             [_condition(other, rest, value, False, select, whole, depth + 1)]
@@ -104,11 +104,13 @@ def _condition(
         if not rest:
             inner = [Where("id", "exact", value)]
         chosen = select(kind, inner)
-        keys = theirs(chosen) if callable(theirs) else chosen.values(theirs) - {None}
+        keys = (
+            other_field(chosen) if callable(other_field) else chosen.values(other_field) - {None}
+        )
         wanted = not value if rest == ["isnull"] else True
-        if not ours:
+        if not own_field:
             return Places(value=frozenset(keys), negate=negated == wanted)
-        return Where(ours, "in", keys, negated == wanted)
+        return Where(own_field, "in", keys, negated == wanted)
     if head in resource.stored:
         return _stored(resource, head, rest, value, negated, select, whole, depth)
     spec = resource.fields.get(head)
@@ -213,9 +215,9 @@ def _reference(
         if other.key != "id" and lookup in ("exact", "in") and not other.title:
             # An id may stand for a named record.
             wanted = value if isinstance(value, list) else [value]
-            named = {str(key) for key in wanted}
-            named |= select(spec.to, [Where("id", "in", named)]).values(other.key)
-            return Where(head, "in", named, negated)
+            keys_and_ids = {str(key) for key in wanted}
+            keys_and_ids |= select(spec.to, [Where("id", "in", keys_and_ids)]).values(other.key)
+            return Where(head, "in", keys_and_ids, negated)
         return _called(other, Where(head, lookup, fitted(lookup, value, whole), negated))
     if rest[0] in ("pk", "id", other.key) and (other.key == "id" or rest[0] == other.key):
         lookup = rest[1] if len(rest) > 1 else "exact"

@@ -92,8 +92,8 @@ def _no_filter(resource: Resource, name: str) -> Invalid:
     from difflib import get_close_matches
 
     filter_names = resource.takes()
-    near = get_close_matches(name[:60].lower(), filter_names, 3, 0.5) or sorted(filter_names)
-    text = f"/{resource.path} has no such filter; it has {', '.join(near)}."
+    similar = get_close_matches(name[:60].lower(), filter_names, 3, 0.5) or sorted(filter_names)
+    text = f"/{resource.path} has no such filter; it has {', '.join(similar)}."
     return Invalid({name: [text]})
 
 
@@ -152,8 +152,8 @@ def _create(resource: Resource, call: Call) -> Response:
     data = call.data
     if isinstance(data, list) and resource.many:
         rows = store_of(resource).create_many(resource, data, call)
-        made = [_with_version(resource, row) for row in rows]
-        results = [show_values.show(resource, row, call, detail=True) for row in made]
+        created = [_with_version(resource, row) for row in rows]
+        results = [show_values.show(resource, row, call, detail=True) for row in created]
         return _json(results, 200 if call.is_repeated else 201)
     row = store_of(resource).create(resource, call.body, call)
     return _detail(resource, row, call, 200 if call.is_repeated else 201)

@@ -79,9 +79,9 @@ def key_of(
     if table.get(value) is not None:
         return value
     for name in resource.also:
-        named = table.select([Where(name, "exact", value)])
-        if len(named):
-            return str(named.page(0, 1)[0][resource.key])
+        matches = table.select([Where(name, "exact", value)])
+        if len(matches):
+            return str(matches.page(0, 1)[0][resource.key])
     if resource.key != "id" and is_uuid(value.lower()):
         return _of_id(resource, value)
     return None
@@ -144,12 +144,12 @@ def _titled(
     if is_uuid(value.lower()) and (key_of_id := _of_id(resource, value)):
         return key_of_id
     rows: Sequence[Row | None] = [table.get(key) for key in keys_called(resource, value, call)]
-    if (named := _only(resource, value, rows, call, lab, hint, is_write=is_write)) is None:
+    if (found_key := _only(resource, value, rows, call, lab, hint, is_write=is_write)) is None:
         for name in resource.also:
             rows = table.select([Where(name, "exact", value)]).all()
-            if named := _only(resource, value, rows, call, lab, hint, is_write=is_write):
+            if found_key := _only(resource, value, rows, call, lab, hint, is_write=is_write):
                 break
-    return named
+    return found_key
 
 
 def _only(
@@ -163,25 +163,25 @@ def _only(
     is_write: bool,
 ) -> str | None:
     """Return the key of the one record that a shared name can mean."""
-    named = [row for row in rows if row is not None and lab in (None, row[resource.within])]
-    if len(named) > 1 and call is not None:
+    alike = [row for row in rows if row is not None and lab in (None, row[resource.within])]
+    if len(alike) > 1 and call is not None:
         from functions.api.engine.visible import listable
 
-        named = listable(call, resource.kind, named)
-    if len(named) > 1 and hint:
-        named = [row for row in named if row[resource.within] == hint] or named
-    if len(named) > 1 and call is not None and is_write and not call.is_import:
-        own = [row for row in named if row[resource.within] in call.who.labs]
-        named = own or named
-    if len(named) > 1:
-        labs = sorted({str(row[resource.within]) for row in named})
+        alike = listable(call, resource.kind, alike)
+    if len(alike) > 1 and hint:
+        alike = [row for row in alike if row[resource.within] == hint] or alike
+    if len(alike) > 1 and call is not None and is_write and not call.is_import:
+        own = [row for row in alike if row[resource.within] in call.who.labs]
+        alike = own or alike
+    if len(alike) > 1:
+        labs = sorted({str(row[resource.within]) for row in alike})
         raise ApiError(
             409,
-            f"{len(named)} {resource.kind}s are called {value}: in {' and in '.join(labs)}. Name "
+            f"{len(alike)} {resource.kind}s are called {value}: in {' and in '.join(labs)}. Name "
             f"the lab (?lab={labs[0]}, or {value}{OF_LAB}{labs[0]}), or give the id.",
             labs=labs,
         )
-    return str(named[0][resource.key]) if named else None
+    return str(alike[0][resource.key]) if alike else None
 
 
 def _of_id(resource: Resource, value: str) -> str | None:

@@ -39,11 +39,11 @@ def check(resource: Resource, old: Row | None, body: Row) -> None:
     values = _own(body)
     if old is not None and values == _own(old):
         return
-    mine = [
+    wheres = [
         Where("resource", "exact", resource.path),
         Where("lab", "exact", lab_of(resource, body)),
     ]
-    declared = {field["name"]: field for field in catalog.table("own-field").select(mine).all()}
+    declared = {field["name"]: field for field in catalog.table("own-field").select(wheres).all()}
     if not declared:
         return
     if not isinstance(values, Mapping):
@@ -58,8 +58,8 @@ def check(resource: Resource, old: Row | None, body: Row) -> None:
 
 
 def _own(body: Row) -> Any:
-    held = body.get("json")
-    return held.get("own", {}) if isinstance(held, Mapping) else {}
+    values = body.get("json")
+    return values.get("own", {}) if isinstance(values, Mapping) else {}
 
 
 def _fault(spec: Row | None, value: Any) -> str | None:

@@ -49,8 +49,8 @@ def referring(resource: Resource, name: str, key: str) -> Selection:
     kind, field = INDEXED.get(resource.kind, (resource.kind, name))
     if "." in field:
         field, _, inner = field.partition(".")
-        named = items_where(field, Where(inner, "exact", key))
-        return catalog.table(kind).select([named])
+        where = items_where(field, Where(inner, "exact", key))
+        return catalog.table(kind).select([where])
     return catalog.table(kind).select([Where(field, "exact", key)])
 
 

@@ -40,9 +40,9 @@ def rename(plan: Plan, resource: Resource, key: str, new: Body) -> PlannedRecord
         for referring in references.referring(other, name, key).all():
             if not is_document(other):
                 raise ApiError(409, f"/{other.path} name {key}, and are not renamed with it.")
-            mine = plan.record(other, str(referring[other.key]))
-            if mine.body is not None:
-                plan.restate(mine, _renamed(mine.body, name, key, to))
+            planned = plan.record(other, str(referring[other.key]))
+            if planned.body is not None:
+                plan.restate(planned, _renamed(planned.body, name, key, to))
     renamed = plan.restate(plan.record(resource, to), new)
     for referring in references.notes_about(resource, record.body or {}):
         note = plan.record(KINDS["note"], referring["id"])

@@ -58,7 +58,7 @@ def put_back(plan: Plan, entries: Sequence[audit.Audit]) -> None:
         plan.put_back(resource, key, body, check=_check(plan, resource))
         done.append((resource, old, body))
     if moved:
-        listed = "; ".join(f"{name}: {', '.join(what)}" for name, what in moved.items())
+        listed = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in moved.items())
         raise ApiError(409, f"It was changed since: {listed}.", fields=moved)
     for each_done in done:
         plan.run_effects(*each_done)

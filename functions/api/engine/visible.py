@@ -90,8 +90,8 @@ def _of_user(resource: Resource, who: Caller) -> list[Where]:
         return []
     of_lab = Where("lab", "in", who.labs)
     shared = catalog.table(resource.kind).select([Where(resource.own, "isnull", True), of_lab])
-    mine = Where(resource.own, "exact", who.username)
-    return [Either(value=[mine, Where("id", "in", shared.values("id"))])]
+    own = Where(resource.own, "exact", who.username)
+    return [Either(value=[own, Where("id", "in", shared.values("id"))])]
 
 
 def _public(resource: Resource, tables: visible.Tables, brief: bool) -> list[Where]:
@@ -119,8 +119,8 @@ def of_labs(resource: Resource, who: Caller) -> list[Where]:
     A record whose lab is found through another record belongs to the lab of that record.
     """
     if resource.kind in ("user", "download"):
-        mine = ("lab", who.labs) if resource.kind == "user" else ("user", [who.username])
-        return [Where(mine[0], "in", mine[1])]
+        condition = ("lab", who.labs) if resource.kind == "user" else ("user", [who.username])
+        return [Where(condition[0], "in", condition[1])]
     if not resource.lab or resource.kind == "lab":
         return []
     if resource.lab == "lab":
@@ -196,10 +196,10 @@ def belonging(
 
     def read() -> dict[Any, list[Row]]:
         keys = {record[by] for record in group}
-        named = Where(field, "in", keys)
+        where = Where(field, "in", keys)
         if len(keys) == 1:
-            named = Where(field, "exact", next(iter(keys)))
-        rows = related(call, kind, [named, *wheres]).all(fields)
+            where = Where(field, "exact", next(iter(keys)))
+        rows = related(call, kind, [where, *wheres]).all(fields)
         call.show_together(rows)
         by_key: dict[Any, list[Row]] = {}
         for record in rows:

@@ -98,8 +98,8 @@ def find(resource: Resource, key: str) -> Body:
     """
     record = catalog.table(resource.kind).get(key)
     if record is None and resource.key != "id" and (resource.also or read_values.is_uuid(key)):
-        named = meanings.key_of(resource.kind, key)
-        record = catalog.table(resource.kind).get(named) if named else None
+        real_key = meanings.key_of(resource.kind, key)
+        record = catalog.table(resource.kind).get(real_key) if real_key else None
     if record is None:
         raise not_found(resource.name)
     return record
@@ -115,8 +115,8 @@ def _create(plan: Plan, resource: Resource, data: Any) -> PlannedRecord:
     if not isinstance(data, dict):
         raise ApiError(400, "Every item of the list must be a JSON object.")
     new = read_values.read_body(resource, data, call, partial=False)
-    named = "id" not in resource.fields and read_values.is_uuid(data.get("id"))
-    if named:
+    has_own_id = "id" not in resource.fields and read_values.is_uuid(data.get("id"))
+    if has_own_id:
         new["id"] = data["id"]
         if existing := _made_before(plan, resource, data, new):
             return existing
@@ -132,7 +132,7 @@ def _create(plan: Plan, resource: Resource, data: Any) -> PlannedRecord:
         own_fields.check(resource, None, body)
 
     record = plan.create(resource, new, given=new, check=check)
-    record.is_clients = named
+    record.is_clients = has_own_id
     return record
 
 

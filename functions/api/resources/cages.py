@@ -50,8 +50,8 @@ def _days(value: list[str]) -> None:
 
 
 def _show_cage(shown: Body, row: Row, call: Call) -> Body:
-    here = belonging(call, row, "stay", "cage", wheres=[Where("end", "isnull", True)])
-    return {**shown, "subjects": sorted({nickname_of(stay["subject"]) for stay in here})}
+    stays = belonging(call, row, "stay", "cage", wheres=[Where("end", "isnull", True)])
+    return {**shown, "subjects": sorted({nickname_of(stay["subject"]) for stay in stays})}
 
 
 def _prepare_stay(body: Body, old: Body | None, call: Call) -> Body:
@@ -117,11 +117,13 @@ def _ask(plan: Plan, stay: Body) -> None:
         return
     cage = plan.get("cage", stay["cage"]) or {}
     still = plan.select("stay", [Where("cage", "exact", stay["cage"]), _OPEN])
-    here = {str(present["subject"]) for present in still}
+    occupants = {str(present["subject"]) for present in still}
     unusual = []
-    if cage.get("capacity") and len(here) > cage["capacity"]:
-        unusual.append(f"{cage['name']} is for {cage['capacity']}; it would hold {len(here)}.")
-    if _are_mixed(plan, here):
+    if cage.get("capacity") and len(occupants) > cage["capacity"]:
+        unusual.append(
+            f"{cage['name']} is for {cage['capacity']}; it would hold {len(occupants)}."
+        )
+    if _are_mixed(plan, occupants):
         unusual.append(f"Males and females would be together in {cage['name']}, and are no pair.")
     if unusual:
         raise Invalid({"confirmed": [*unusual, "Send confirmed: true if it is meant."]})
@@ -133,9 +135,11 @@ def _are_mixed(plan: Plan, names: set[str]) -> bool:
     grown = [animal for animal in rows if animal.get("wean_date") or not animal.get("litter")]
     if {"M", "F"} - {animal.get("sex") for animal in grown}:
         return False
-    ours = {str(animal["nickname"]) for animal in grown}
+    nicknames = {str(animal["nickname"]) for animal in grown}
     pairs = plan.select("breeding-pair", [Where("end_date", "isnull", True)])
-    return not any(ours <= {p.get(n) for n in ("father", "mother1", "mother2")} for p in pairs)
+    return not any(
+        nicknames <= {p.get(n) for n in ("father", "mother1", "mother2")} for p in pairs
+    )
 
 
 def end_with_death(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:

@@ -169,11 +169,11 @@ def _show_litter(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _show_litter_detail(shown: Body, row: Row, call: Call) -> Body:
-    mine = [Where("litter", "exact", row["name"])]
+    wheres = [Where("litter", "exact", row["name"])]
     return {
         **shown,
         "generation": generations.of_pups(row, call),
-        "pups": sorted(map(nickname_of, related(call, "subject", mine).values("nickname"))),
+        "pups": sorted(map(nickname_of, related(call, "subject", wheres).values("nickname"))),
     }
 
 

@@ -93,11 +93,11 @@ def _of_life(subject: Row) -> Body:
 
 def _going_on(plan: Plan, subject: Row) -> dict[str, list[str]]:
     """Return the keys of an animal's open records, by kind."""
-    mine = [Where("subject", "exact", subject["nickname"])]
+    wheres = [Where("subject", "exact", subject["nickname"])]
     ongoing = {
         kind: [
             str(record["id"])
-            for record in plan.select(kind, [*mine, Where(ENDED[kind], "isnull", True)])
+            for record in plan.select(kind, [*wheres, Where(ENDED[kind], "isnull", True)])
         ]
         for kind in ("water-restriction", "stay")
     }

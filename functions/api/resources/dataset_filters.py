@@ -93,9 +93,9 @@ def by_quality(value: str, call: Call, select: Select) -> list[Where]:
 def in_parts(found: Selection) -> set[tuple[str, str]]:
     """Return the places of the datasets that belong to some probes or fields of view."""
     parts = {(record["session"], record["name"]) for record in found.all(("session", "name"))}
-    theirs = [Where("session", "in", {session for session, _ in parts})]
+    wheres = [Where("session", "in", {session for session, _ in parts})]
     return {
         (record["session"], record["path"])
-        for record in catalog.table("dataset").select(theirs).all(("session", "path"))
+        for record in catalog.table("dataset").select(wheres).all(("session", "path"))
         if (record["session"], probe_of(split_path(record["path"])[0])) in parts
     }

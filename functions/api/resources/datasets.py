@@ -255,9 +255,11 @@ def _keep_place(item: Dataset, new: Mapping[str, Any]) -> None:
 
 def _matching(owners: Iterable[str], wheres: Sequence[Where]) -> list[Body]:
     """Return the datasets of some sessions that fulfil all conditions."""
-    held = [where for where in wheres if where.field != "id" and not isinstance(where, OnStored)]
+    indexed = [
+        where for where in wheres if where.field != "id" and not isinstance(where, OnStored)
+    ]
     rest = [where for where in wheres if where.field == "id" or isinstance(where, OnStored)]
-    tests = [where.on_rows() for where in [*on_stored("dataset", held), *rest]]
+    tests = [where.on_rows() for where in [*on_stored("dataset", indexed), *rest]]
     matching = []
     for owner in owners:
         session = brief(owner if "#" not in owner else None)

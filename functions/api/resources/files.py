@@ -210,8 +210,8 @@ class Files(Store):
                     records.append(record)
                     continue
                 changed = change(record, [other for other in item.records if other is not record])
-                ours = has_bytes(item) and record.repository == OWN and record.exists
-                if ours and (changed is None or not copies.in_own_store([changed])):
+                is_own = has_bytes(item) and record.repository == OWN and record.exists
+                if is_own and (changed is None or not copies.in_own_store([changed])):
                     text = f"The bytes are in {OWN}; the record that says so stays."
                     raise Invalid({"non_field_errors": [text]})
                 if changed is not None:

@@ -42,12 +42,12 @@ def _one_default(plan: Plan, before: Body | None, after: Body | None, call: Call
     """Keep one default location per field of view."""
     if after is None or not after.get("default_provenance"):
         return
-    mine = [
+    wheres = [
         Where("field_of_view", "exact", after["field_of_view"]),
         Where("default_provenance", "exact", True),
         Where("id", "exact", after["id"], negate=True),
     ]
-    for location in plan.select("fov-location", mine):
+    for location in plan.select("fov-location", wheres):
         plan.change(
             KINDS["fov-location"],
             location["id"],
@@ -56,13 +56,13 @@ def _one_default(plan: Plan, before: Body | None, after: Body | None, call: Call
 
 
 def _show_view(shown: Body, row: Row, call: Call) -> Body:
-    mine = belonging(call, row, "fov-location", "field_of_view")
-    return {"id": row["id"], **shown, "location": nested(call, "fov-location", mine)}
+    locations = belonging(call, row, "fov-location", "field_of_view")
+    return {"id": row["id"], **shown, "location": nested(call, "fov-location", locations)}
 
 
 def _show_stack(shown: Body, row: Row, call: Call) -> Body:
-    mine = belonging(call, row, "field-of-view", "stack")
-    return {**shown, "slices": nested(call, "field-of-view", mine)}
+    views = belonging(call, row, "field-of-view", "stack")
+    return {**shown, "slices": nested(call, "field-of-view", views)}
 
 
 def _stacks_in(lookup: str, value: str) -> set[str]:

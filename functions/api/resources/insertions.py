@@ -86,8 +86,8 @@ def _chronic_in(lookup: str, value: str) -> set[str]:
 
 
 def _show_chronic(shown: Body, row: Row, call: Call) -> Body:
-    mine = belonging(call, row, "insertion", "chronic_insertion")
-    return {"id": row["id"], **shown, "probe_insertion": nested(call, "insertion", mine)}
+    insertions = belonging(call, row, "insertion", "chronic_insertion")
+    return {"id": row["id"], **shown, "probe_insertion": nested(call, "insertion", insertions)}
 
 
 declare(

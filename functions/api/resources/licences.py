@@ -76,27 +76,27 @@ def outside(licence: Row, day: str, procedures: Sequence[str]) -> list[str]:
     A licence without days, or without procedures, covers all of them.
     """
     number = licence["number"]
-    said = []
+    faults = []
     if day < (licence.get("valid_from") or day):
-        said.append(f"{number} is valid from {licence['valid_from']} on.")
+        faults.append(f"{number} is valid from {licence['valid_from']} on.")
     if day > (licence.get("valid_until") or day):
-        said.append(f"{number} was valid until {licence['valid_until']}.")
+        faults.append(f"{number} was valid until {licence['valid_until']}.")
     covered = licence.get("procedures") or procedures
     if others := sorted(set(procedures) - set(covered)):
-        said.append(f"{number} does not allow {', '.join(others)}.")
-    return said
+        faults.append(f"{number} does not allow {', '.join(others)}.")
+    return faults
 
 
 def _show(shown: Body, row: Row, call: Call) -> Body:
     counted = [{**limit, "used": used(row, limit)} for limit in row.get("allowance") or ()]
-    named = {number: name for name, number in SEVERITY.items()}
+    names = {number: name for name, number in SEVERITY.items()}
     warnings = [
         f"{limit['used']} of {limit['count']} animals are used"
         + (f" ({limit['species']})" if limit.get("species") else "")
         for limit in counted
         if limit["used"] >= NEARLY * limit["count"]
     ]
-    allowance = [{**limit, "severity": named.get(limit.get("severity") or 0)} for limit in counted]
+    allowance = [{**limit, "severity": names.get(limit.get("severity") or 0)} for limit in counted]
     return {**with_id(shown, row, call), "allowance": allowance, "warnings": warnings}
 
 

@@ -108,11 +108,11 @@ def scaled(content: bytes, width: int) -> bytes:
                 height = max(1, round(picture.height * width / picture.width))
                 if width * height > MAX_PIXELS:
                     raise ValueError(f"At {width} pixels across it would be {height} high.")
-                made = io.BytesIO()
-                picture.resize((width, height)).save(made, format=picture.format)
+                buffer = io.BytesIO()
+                picture.resize((width, height)).save(buffer, format=picture.format)
     except Exception as error:  # Pillow raises many kinds of error for damaged images
         raise ValueError(str(error)) from None
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def _at_width(content: bytes, extension: str, width: Any) -> bytes:
@@ -166,8 +166,8 @@ def _owners_of_note(body: Body) -> list[tuple[str, str]]:
 
 def _show_note(shown: Body, row: Row, call: Call) -> Body:
     """Add the address of a note's image: the one sent with it, else the first that it names."""
-    image, named = row.get("image"), row.get("images") or ()
-    where = f"/uploaded/{image}" if image else f"/images/{named[0]}" if named else None
+    image, images = row.get("image"), row.get("images") or ()
+    where = f"/uploaded/{image}" if image else f"/images/{images[0]}" if images else None
     return {"id": row["id"], **shown, "image": call.url(where) if where else None}
 
 

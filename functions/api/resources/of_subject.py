@@ -91,11 +91,11 @@ def set_protocol(plan: Plan, before: Body | None, after: Body | None, call: Call
     for subject in {str(version["subject"]) for version in (before, after) if version}:
         if plan.get("subject", subject) is None:
             continue  # deleted, and this record with it
-        mine = [Where("subject", "exact", subject)]
+        wheres = [Where("subject", "exact", subject)]
         restricted = any(
-            is_open(restriction) for restriction in plan.select("water-restriction", mine)
+            is_open(restriction) for restriction in plan.select("water-restriction", wheres)
         )
-        number = "3" if restricted else "2" if plan.select("surgery", mine) else "1"
+        number = "3" if restricted else "2" if plan.select("surgery", wheres) else "1"
         plan.change(KINDS["subject"], subject, replacing(protocol_number=number))
 
 

@@ -111,8 +111,8 @@ def _permit_project(old: Body | None, body: Body | None, call: Call) -> None:
 def _follow_embargo(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Update the site after a change of an embargo."""
     if after and before and after.get("embargo_until") != before.get("embargo_until"):
-        mine = Where("projects", "in", frozenset({after["name"]}))
-        plan.then(lambda: tell_site(mine))
+        where = Where("projects", "in", frozenset({after["name"]}))
+        plan.then(lambda: tell_site(where))
 
 
 def _show_user(shown: Body, row: Row, call: Call) -> Body:
@@ -122,8 +122,8 @@ def _show_user(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _subjects_of(shown: Body, row: Row, call: Call) -> Body:
-    mine = belonging(call, row, "subject", "responsible_user", by="username")
-    shown["subjects_responsible"] = sorted(animal["nickname"] for animal in mine)
+    animals = belonging(call, row, "subject", "responsible_user", by="username")
+    shown["subjects_responsible"] = sorted(animal["nickname"] for animal in animals)
     return shown
 
 

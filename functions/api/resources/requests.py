@@ -44,10 +44,12 @@ def remaining(rows: Sequence[Row]) -> dict[str, int]:
     attached = [Where("request", "in", {request["id"] for request in rows})]
     animals = catalog.table("subject").select([*attached, Where("death_date", "isnull", True)])
     fields = ("request", "line", "responsible_user")
-    come = Counter(tuple(animal.get(name) for name in fields) for animal in animals.all(fields))
+    received = Counter(
+        tuple(animal.get(name) for name in fields) for animal in animals.all(fields)
+    )
     return {
         request["id"]: max(
-            0, int(request["count"]) - come[request["id"], request["line"], request["user"]]
+            0, int(request["count"]) - received[request["id"], request["line"], request["user"]]
         )
         for request in rows
     }

@@ -81,8 +81,8 @@ def check_folder(subject: Row, lab: str) -> None:
         400: their sessions would have one folder.
     """
     others = meanings.keys_called(KINDS["subject"], nickname_of(subject["nickname"]))
-    named = [Where("nickname", "in", others), Where("lab", "exact", lab)]
-    if lab != subject["lab"] and len(catalog.table("subject").select(named)):
+    wheres = [Where("nickname", "in", others), Where("lab", "exact", lab)]
+    if lab != subject["lab"] and len(catalog.table("subject").select(wheres)):
         text = (
             f"{lab} has a {nickname_of(subject['nickname'])} of its own; the sessions of the two"
         )
@@ -132,7 +132,7 @@ class Sessions(Store):
         body["users"] = body["users"] or [call.who.username]
         start = body.pop("start_time") or moment.now().isoformat(timespec="seconds")
         try:
-            made = sessions.create(
+            session = sessions.create(
                 subject=subject["nickname"],
                 lab=lab,
                 zone=zones.zone_of(lab) or "UTC",
@@ -147,7 +147,7 @@ class Sessions(Store):
             raise Invalid(
                 {"non_field_errors": [str(error)], "existing": [str(error.key)]}
             ) from None
-        return {**made.row(), "_datasets": [], "_inside": {}, "_session": made}
+        return {**session.row(), "_datasets": [], "_inside": {}, "_session": session}
 
     def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
         """Change a session; absent fields stay as they are.
@@ -289,13 +289,13 @@ BRIEF = frozenset({"id", "subject", "start_time", "number", "lab", "projects", "
 def _brief(shown: Body, datasets: Sequence[Dataset], call: Call) -> Body:
     """Return a session known from a public release: its row with the release's datasets."""
     released = visible.released_tags(catalog.table)
-    ours = {item.uuid for item in datasets if released & set(item.tags or ())}
+    visible_ids = {item.uuid for item in datasets if released & set(item.tags or ())}
     listed = shown["data_dataset_session_related"]
     blank = {
         name: value if name in BRIEF or name == "url" else type(value)() if value else value
         for name, value in shown.items()
     }
-    return {**blank, "data_dataset_session_related": [d for d in listed if d["id"] in ours]}
+    return {**blank, "data_dataset_session_related": [d for d in listed if d["id"] in visible_ids]}
 
 
 def _inner(kind: str, inside: Mapping[str, Sequence[Document]], call: Call) -> list[Body]:

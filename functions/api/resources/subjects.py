@@ -105,12 +105,12 @@ def check_free(nickname: str, lab: str | None, known_as: str | None = None) -> N
         400.
     """
     subject = KINDS["subject"]
-    ours = [Where("lab", "exact", lab), Where("nickname", "exact", known_as, negate=True)]
+    others = [Where("lab", "exact", lab), Where("nickname", "exact", known_as, negate=True)]
     called = Where("nickname", "in", meanings.keys_called(subject, nickname))
-    if len(catalog.table("subject").select([called, *ours])) and known_as is None:
+    if len(catalog.table("subject").select([called, *others])) and known_as is None:
         raise Invalid({"nickname": ["subject with this nickname already exists."]})
-    for has in (called, *(Where(field, "exact", nickname) for field in subject.also)):
-        owners = catalog.table("subject").select([has, *ours]).all()
+    for where in (called, *(Where(field, "exact", nickname) for field in subject.also)):
+        owners = catalog.table("subject").select([where, *others]).all()
         if owners:
             owner = subject.title_of(owners[0]["nickname"])
             raise Invalid({"nickname": [f"{nickname} is a name of {owner}; choose another."]})
@@ -121,8 +121,8 @@ def _check_folders(nickname: str, lab: str | None, known_as: str | None) -> None
     """Refuse a name that has session folders of another animal that has left the lab."""
     others = [key for key in meanings.keys_called(KINDS["subject"], nickname) if key != known_as]
     if others:
-        ours = [Where("subject", "in", others), Where("lab", "exact", lab)]
-        if count := len(catalog.table("session").select(ours)):
+        wheres = [Where("subject", "in", others), Where("lab", "exact", lab)]
+        if count := len(catalog.table("session").select(wheres)):
             text = f"{lab} has {count} sessions of another {nickname}; choose another name."
             raise Invalid({"nickname": [text]})
 
@@ -157,9 +157,9 @@ def _end_with_death(plan: Plan, before: Body | None, after: Body | None, call: C
     """End open water restrictions when an animal has died."""
     if after is None or not after.get("death_date") or (before and before.get("death_date")):
         return
-    mine = [Where("subject", "exact", after["nickname"]), Where("end_time", "isnull", True)]
+    wheres = [Where("subject", "exact", after["nickname"]), Where("end_time", "isnull", True)]
     end = moment.instant(after["death_date"], zones.zone_of(after.get("lab")))
-    for restriction in plan.select("water-restriction", mine):
+    for restriction in plan.select("water-restriction", wheres):
         plan.change(
             KINDS["water-restriction"], restriction["id"], lambda each: {**each, "end_time": end}
         )
@@ -168,8 +168,8 @@ def _end_with_death(plan: Plan, before: Body | None, after: Body | None, call: C
 def _follow_embargo(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Update the site after a change of an embargo."""
     if after and before and after.get("embargo_until") != before.get("embargo_until"):
-        mine = Where("subject", "exact", after["nickname"])
-        plan.then(lambda: tell_site(mine))
+        where = Where("subject", "exact", after["nickname"])
+        plan.then(lambda: tell_site(where))
 
 
 def _show_subject(shown: Body, row: Row, call: Call) -> Body:
@@ -212,8 +212,8 @@ def _tags_of(row: Row, call: Call) -> set[str]:
 def _projects_of_sessions(row: Row, call: Call) -> list[str]:
     """Return the projects that a subject's sessions belong to; read once for a page's subjects."""
     read = ("subject", "projects")
-    theirs = belonging(call, row, "session", "subject", by="nickname", fields=read)
-    return sorted({project for session in theirs for project in session.get("projects") or ()})
+    sessions = belonging(call, row, "session", "subject", by="nickname", fields=read)
+    return sorted({project for session in sessions for project in session.get("projects") or ()})
 
 
 def _water_of(row: Row, call: Call) -> Body:
@@ -228,9 +228,9 @@ def _water_of(row: Row, call: Call) -> Body:
 
 
 def _show_subject_detail(shown: Body, row: Row, call: Call) -> Body:
-    mine = [Where("subject", "exact", row["nickname"])]
+    wheres = [Where("subject", "exact", row["nickname"])]
     for name, kind in (("weighings", "weighing"), ("water_administrations", "watering")):
-        rows = sorted(related(call, kind, mine).all(), key=lambda each: str(each["date_time"]))
+        rows = sorted(related(call, kind, wheres).all(), key=lambda each: str(each["date_time"]))
         shown[name] = [show_values.show(KINDS[kind], each, call) for each in rows]
     shown["genotype"] = row.get("zygosities") or []
     shown["generation"] = generations.of_animal(row, call)

@@ -67,11 +67,13 @@ def _check_licence(body: Body, old: Body | None) -> None:
     licence = catalog.table("licence").get(number) if number else None
     if licence is None or not body.get("start_time"):
         return
-    said = licences.outside(licence, str(body["start_time"])[:10], body.get("procedures") or ())
-    if said and licence.get("excess") == "refuse":
-        raise Invalid({"procedures": said})
-    if said and not body.get("unusual"):
-        raise Invalid({"unusual": [*said, 'If it is right, send it again with "unusual": true.']})
+    faults = licences.outside(licence, str(body["start_time"])[:10], body.get("procedures") or ())
+    if faults and licence.get("excess") == "refuse":
+        raise Invalid({"procedures": faults})
+    if faults and not body.get("unusual"):
+        raise Invalid(
+            {"unusual": [*faults, 'If it is right, send it again with "unusual": true.']}
+        )
 
 
 def _mark_life(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:

@@ -49,8 +49,8 @@ from functions.api.resources.of_subject import (
 def _prepare_water(body: Body, old: Body | None, call: Call) -> Body:
     lives.check_time(body, old, call, "date_time")
     if not body.get("water_type"):
-        mine = [Where("subject", "exact", body["subject"])]
-        rows = catalog.table("water-restriction").select(mine, order=("-start_time",)).page(0, 1)
+        wheres = [Where("subject", "exact", body["subject"])]
+        rows = catalog.table("water-restriction").select(wheres, order=("-start_time",)).page(0, 1)
         default = (rows[0].get("water_type") if rows else None) or "Water"
         water_type = catalog.table("water-type").get(default)
         body = {**body, "water_type": default if water_type else None}
@@ -81,11 +81,11 @@ def _prepare_weighing(body: Body, old: Body | None, call: Call) -> Body:
     lives.check_time(body, old, call, "date_time")
     if moment.utc(lives.instant_of(body, "date_time")) > moment.now() + HEAD_START:
         raise Invalid({"date_time": ["It lies in the future; look at the clock of this device."]})
-    said = None if body["unusual"] else _looks_wrong(body)
-    if said and call.who.role not in MACHINES:
-        text = f'{said} If it is right, send it again with "unusual": true.'
+    fault = None if body["unusual"] else _looks_wrong(body)
+    if fault and call.who.role not in MACHINES:
+        text = f'{fault} If it is right, send it again with "unusual": true.'
         raise Invalid({"weight": [text]})
-    return {**body, "unusual": bool(body["unusual"] or said)}
+    return {**body, "unusual": bool(body["unusual"] or fault)}
 
 
 def _looks_wrong(body: Body) -> str | None:
@@ -94,10 +94,10 @@ def _looks_wrong(body: Body) -> str | None:
     if not least <= weight <= most:
         return f"{weight} g is not between {least} and {most} g."
     at = moment.utc(lives.instant_of(body, "date_time"))
-    mine = [Where("subject", "exact", body["subject"])]
+    wheres = [Where("subject", "exact", body["subject"])]
     former = [
         row
-        for row in catalog.table("weighing").select(mine).all()
+        for row in catalog.table("weighing").select(wheres).all()
         if moment.utc(row["date_time"]) < at and row["id"] != body.get("id")
     ]
     last = max(former, key=lambda row: moment.utc(row["date_time"]), default=None)
@@ -133,8 +133,8 @@ def _check_only_one(body: Body, old: Body | None) -> None:
     """
     if not is_open(body) or (old and is_open(old) and old["subject"] == body["subject"]):
         return
-    mine = [Where("subject", "exact", body["subject"])]
-    for restriction in catalog.table("water-restriction").select(mine).all():
+    wheres = [Where("subject", "exact", body["subject"])]
+    for restriction in catalog.table("water-restriction").select(wheres).all():
         if restriction["id"] != body.get("id") and is_open(restriction):
             began = restriction["start_time"][:10]
             animal = nickname_of(body["subject"])
@@ -147,8 +147,8 @@ def _with_reference(body: Body) -> Body:
     if body.get("reference_weight"):
         return body
     start = str(body["start_time"])
-    mine = [Where("subject", "exact", body["subject"])]
-    rows = catalog.table("weighing").select(mine, order=("-date_time",)).all()
+    wheres = [Where("subject", "exact", body["subject"])]
+    rows = catalog.table("weighing").select(wheres, order=("-date_time",)).all()
     before = [weighing for weighing in rows if weighing["date_time"][:10] <= start[:10]]
     if not before:
         return {**body, "reference_weight": 0}

@@ -166,15 +166,17 @@ def _permissions(who: Caller) -> dict[str, list[str]]:
     allowed = {}
     for path, resource in sorted(RESOURCES.items()):
         actions = [action for action in METHODS if resource.has(action)]
-        if may := [action for action in actions if policy.may_use(rule_of(resource, action), who)]:
-            allowed[path] = may
+        if permitted := [
+            action for action in actions if policy.may_use(rule_of(resource, action), who)
+        ]:
+            allowed[path] = permitted
     return allowed
 
 
 def _delegating(who: Caller) -> list[str]:
     """Return the users who let the caller change the records they are responsible for."""
-    mine = Where("allowed_users", "exact", who.username)
-    names: set[str] = catalog.table("user").select([mine]).values("username")
+    where = Where("allowed_users", "exact", who.username)
+    names: set[str] = catalog.table("user").select([where]).values("username")
     return sorted(names)
 
 
@@ -182,9 +184,9 @@ def _rules(who: Caller) -> list[dict[str, Any]]:
     """Return the caller's rules for notices."""
     if "notification-rule" not in KINDS:
         return []
-    mine = catalog.table("notification-rule").select([Where("user", "exact", who.username)])
+    rules = catalog.table("notification-rule").select([Where("user", "exact", who.username)])
     fields = KINDS["notification-rule"].fields
     return [
         {"id": rule["id"], **{name: rule.get(name) for name in fields if name != "user"}}
-        for rule in mine.all()
+        for rule in rules.all()
     ]

@@ -215,10 +215,10 @@ def undo(group: str) -> dict[str, Any]:
         return _undone(call, group, new, previous.value)
     group_entries = audit.of_group(group)
     _check_whole(group, group_entries)
-    mine = [entry for entry in group_entries if is_for(call, entry) or _is_ones_own(call, entry)]
-    if not mine:
+    own = [entry for entry in group_entries if is_for(call, entry) or _is_ones_own(call, entry)]
+    if not own:
         raise not_found("group")
-    if len(mine) < len(group_entries):
+    if len(own) < len(group_entries):
         raise forbidden("Some of it is of labs that are not yours; their members undo it.")
     rows: list[tuple[str, str, int]] = []
 

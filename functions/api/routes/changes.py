@@ -230,9 +230,9 @@ def _rights(scope: Scope) -> list[str]:
     if not scope.closed_labs:
         return []
     who = scope.call.who
-    lets = catalog.table("user").select([Where("allowed_users", "exact", who.username)])
+    delegating = catalog.table("user").select([Where("allowed_users", "exact", who.username)])
     roles = [str(who.is_stock_manager), str(who.is_husbandry)]
-    return ["", *sorted(scope.closed_labs), "", *sorted(lets.values("username")), *roles]
+    return ["", *sorted(scope.closed_labs), "", *sorted(delegating.values("username")), *roles]
 
 
 def _check_reached(place: Bookmark, name: str) -> None:

@@ -107,7 +107,7 @@ def claim(id: str) -> dict[str, Any]:
         size = sum(dataset.size for dataset in inputs)
         unfit = lease.unfitness(task, wanted.capabilities, size)
     try:
-        taken = lease.claim(
+        claimed = lease.claim(
             id,
             wanted.worker,
             wanted.lease,
@@ -122,18 +122,18 @@ def claim(id: str) -> dict[str, Any]:
     return plain(
         Claim(
             task=ClaimedTask(
-                id=taken.id,
-                name=taken.name,
-                executable=taken.executable,
-                status=taken.status,
-                arguments=json.loads(taken.arguments) | _facts(declared, session),
-                time_out_secs=int(taken.time_out_secs),
-                cpu=int(taken.cpu),
-                gpu=int(taken.gpu),
-                ram=int(taken.ram),
+                id=claimed.id,
+                name=claimed.name,
+                executable=claimed.executable,
+                status=claimed.status,
+                arguments=json.loads(claimed.arguments) | _facts(declared, session),
+                time_out_secs=int(claimed.time_out_secs),
+                cpu=int(claimed.cpu),
+                gpu=int(claimed.gpu),
+                ram=int(claimed.ram),
             ),
-            attempt=int(taken.attempt),
-            lease_until=taken.lease_until or "",
+            attempt=int(claimed.attempt),
+            lease_until=claimed.lease_until or "",
             session=ClaimedSession(
                 id=session.id,
                 lab=session.lab,

@@ -141,22 +141,22 @@ def wean(name: str) -> dict[str, Any]:
     def move(plan: Plan) -> list[PlannedRecord]:
         litter = find(KINDS["litter"], unquote(name))
         lab = lab_of_line(litter["line"])
-        mine = [Where("litter", "exact", litter["name"]), Where("death_date", "isnull", True)]
+        wheres = [Where("litter", "exact", litter["name"]), Where("death_date", "isnull", True)]
         keys = {
             nickname_of(animal["nickname"]): animal["nickname"]
-            for animal in plan.select("subject", mine)
+            for animal in plan.select("subject", wheres)
         }
         pups = sorted(keys)
-        named = [pup for cage in wanted.cages for pup in cage.subjects] or pups
-        if strangers := sorted(set(named) - set(pups)):
+        chosen = [pup for cage in wanted.cages for pup in cage.subjects] or pups
+        if strangers := sorted(set(chosen) - set(pups)):
             text = f"No living pup of {litter['name']}: {', '.join(strangers)}."
             raise Invalid({"cages": [text]})
-        if twice := sorted({pup for pup in named if named.count(pup) > 1}):
+        if twice := sorted({pup for pup in chosen if chosen.count(pup) > 1}):
             raise Invalid({"cages": [f"In two cages: {', '.join(twice)}."]})
-        if not named:
+        if not chosen:
             raise Invalid({"non_field_errors": [f"{litter['name']} has no living pups."]})
         weaned = {"wean_date": wanted.date}
-        records = [_written(write(plan, "update", SUBJECT, keys[pup], weaned)) for pup in named]
+        records = [_written(write(plan, "update", SUBJECT, keys[pup], weaned)) for pup in chosen]
         for cage in wanted.cages:
             records += _fill(plan, cage, [keys[pup] for pup in cage.subjects], lab, wanted)
         return records
@@ -174,11 +174,11 @@ def _fill(
     if cages:
         key = str(cages[0]["id"])
     else:
-        made = _written(
+        new_cage = _written(
             write(plan, "create", KINDS["cage"], None, {"name": cage.name, "lab": lab})
         )
-        key = made.key
-        records.append(made)
+        key = new_cage.key
+        records.append(new_cage)
     today = moment.now().date().isoformat()
     for pup in pups:
         stay: Body = {"subject": meanings.exact(pup), "cage": key, "confirmed": wanted.confirmed}
@@ -215,7 +215,7 @@ def cull() -> dict[str, Any]:
     call = Call(routes.current_request)
     wanted = asked(call, CullRequest)
     subjects = _known(call, wanted.subjects)
-    said = {
+    fields = {
         "date": wanted.date,
         "cull_method": wanted.method,
         "cull_reason": wanted.reason,
@@ -227,7 +227,9 @@ def cull() -> dict[str, Any]:
         resource: Resource = KINDS["cull"]
         return [
             _written(
-                write(plan, "create", resource, None, {**said, "subject": meanings.exact(subject)})
+                write(
+                    plan, "create", resource, None, {**fields, "subject": meanings.exact(subject)}
+                )
             )
             for subject in subjects
         ]
@@ -251,12 +253,12 @@ def rename_subject(nickname: str) -> dict[str, Any]:
         write(plan, "update", SUBJECT, present["nickname"], {})  # whether the caller may
         body = plan.record(SUBJECT, present["nickname"]).body or {}
         new = _new_name(call, body, wanted.nickname)
-        held = catalog.table("session").select([Where("subject", "exact", body["nickname"])])
+        sessions = catalog.table("session").select([Where("subject", "exact", body["nickname"])])
         if wanted.alias:
             return [plan.change(SUBJECT, body["nickname"], replacing(name=new))]
-        if len(held):
+        if len(sessions):
             animal = nickname_of(body["nickname"])
-            text = f"{animal} has {len(held)} sessions, whose folders have its name;"
+            text = f"{animal} has {len(sessions)} sessions, whose folders have its name;"
             raise ApiError(409, f"{text} send alias: true to give it {new} besides.")
         former = [record for record in body.get("former_names") or [] if record != new]
         changed = {

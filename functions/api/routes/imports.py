@@ -84,7 +84,7 @@ def take_over() -> dict[str, Any]:
     call = Call(routes.current_request)
     resource, rows = _request(call)
     answer: dict[str, Any] = {"created": 0, "unchanged": 0, "refused": []}
-    taken: list[tuple[Body, Any]] = []
+    imported: list[tuple[Body, Any]] = []
     waiting: list[Body] = rows
     places = {id(row): i for i, row in enumerate(rows)}
     while waiting:
@@ -92,7 +92,7 @@ def take_over() -> dict[str, Any]:
         for row, outcome in _take(resource, waiting, call):
             if isinstance(outcome, CarriedRow):
                 answer[outcome.outcome] += 1
-                taken.append((row, outcome.stored))
+                imported.append((row, outcome.stored))
             elif outcome.body["status_code"] == 400:
                 invalid.append((row, outcome))
             else:

@@ -131,8 +131,8 @@ def create_release() -> Response:
                 "labs": list(gathered.labs),
             }
         )
-    record, made = store.create(name, wanted.tag, wanted.terms, gathered, who=call.who.username)
-    return Response({**_shown(record, call), "made": made}, status_code=201 if made else 200)
+    record, is_new = store.create(name, wanted.tag, wanted.terms, gathered, who=call.who.username)
+    return Response({**_shown(record, call), "made": is_new}, status_code=201 if is_new else 200)
 
 
 @routes.route("/releases/{name}", methods=["GET"])
@@ -285,8 +285,8 @@ def release_document(name: str, version: str, document: str) -> Response:
     if make is None:
         documents = ", ".join(["manifest.json", *DESCRIPTIONS])
         raise ApiError(404, f"A release has no {document[:80]}; it has {documents}.")
-    made = make(store.manifest_of(record), where_of(record, call.base_url))
-    return Response(made, headers={"Content-Type": "application/json"})
+    content = make(store.manifest_of(record), where_of(record, call.base_url))
+    return Response(content, headers={"Content-Type": "application/json"})
 
 
 def _unfinished(how_far: GatheredSoFar) -> Response:

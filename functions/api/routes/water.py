@@ -87,8 +87,8 @@ def _subject(call: Call, nickname: str) -> Body:
         404, or 409 if several animals have the name.
     """
     key = meanings.key_in_address(call, KINDS["subject"], unquote(nickname))
-    named = [Where("nickname", "exact", key)]
-    seen = catalog.table("subject").select([*named, *visible_to(call.who, KINDS["subject"])])
+    wheres = [Where("nickname", "exact", key)]
+    seen = catalog.table("subject").select([*wheres, *visible_to(call.who, KINDS["subject"])])
     if not len(seen):
         raise not_found("Subject")
     (subject,) = seen.all()
@@ -124,9 +124,9 @@ def of_lab() -> dict[str, Any]:
     if not lab or catalog.table("lab").get(lab) is None:
         raise Invalid({"lab": ["Say which lab, by its name."]})
     when = _moment(call, lab)
-    mine = [Where("lab", "exact", lab), *visible_to(call.who, KINDS["subject"])]
+    wheres = [Where("lab", "exact", lab), *visible_to(call.who, KINDS["subject"])]
     alive = [
-        animal for animal in catalog.table("subject").select(mine).all() if _lives(animal, when)
+        animal for animal in catalog.table("subject").select(wheres).all() if _lives(animal, when)
     ]
     controls = water.controls(alive) if alive else {}
     restricted = [each for each in controls.values() if each.is_water_restricted(when)]

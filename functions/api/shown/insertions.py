@@ -22,9 +22,9 @@ def probe_of(collection: str) -> str:
 def insertion_datasets(row: Row, call: Call) -> list[Row]:
     """Return the datasets of an insertion: those of its session in a folder of its name."""
     of_probes = Where("collection", "test", lambda c: bool(probe_of(c or "")))
-    theirs = belonging(call, row, "dataset", "session", by="session", wheres=[of_probes])
+    datasets = belonging(call, row, "dataset", "session", by="session", wheres=[of_probes])
     return [
         dataset
-        for dataset in theirs
+        for dataset in datasets
         if probe_of(split_path(dataset["path"])[0] or "") == row["name"]
     ]
