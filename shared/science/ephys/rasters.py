@@ -45,7 +45,7 @@ MAX_POINTS = 20_000
 
 
 def usable_trials(trials: Trials) -> NDArray[np.bool_]:
-    """Tell which trials a raster shows: answered, complete, and at most 5 s until feedback."""
+    """Tell which trials a raster shows: answered, complete, less than 5 s to feedback."""
     duration = column(trials, "feedback_times") - column(trials, "stimOn_times")
     with np.errstate(invalid="ignore"):
         return (column(trials, "choice") != 0) & (duration < _LONGEST_TRIAL)
