@@ -1,4 +1,4 @@
-"""What is known of a lab that people may have to be told of, from the search index."""
+"""The facts about a lab that notices are made from, by the search index."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shared.tasks.states import Status
 Row = Mapping[str, Any]
 
 LOOKED_BACK = timedelta(days=7)
-"""Sessions and failed tasks that are older are nobody's news."""
+"""Age up to which sessions and failed tasks make notices."""
 
 
 def labs() -> list[Row]:
@@ -38,7 +38,7 @@ def labs() -> list[Row]:
 
 
 def facts_of(lab: Row) -> LabFacts:
-    """Return what is known of a lab now."""
+    """Return the present facts about a lab."""
     name, now = str(lab["name"]), water.now_in(str(lab["name"]))
     waiting = _waiting(name)
     hour = lab.get("notice_hour")
@@ -60,7 +60,7 @@ def _of_lab(kind: str, lab: str, *wheres: Where) -> list[Row]:
 
 
 def _mice(lab: str, now: datetime) -> Iterable[WatchedMouse]:
-    """Yield the living animals that are restricted, or were weighed today."""
+    """Yield the living animals under water restriction, or weighed today."""
     today = now.date().isoformat()
     alive = {
         row["nickname"]: row
@@ -86,7 +86,7 @@ def _mice(lab: str, now: datetime) -> Iterable[WatchedMouse]:
 
 
 def _pairs(lab: str, now: datetime) -> Iterable[OpenPair]:
-    """Yield the breeding pairs of the lab's lines that have begun and not ended."""
+    """Yield the open breeding pairs of the lab's lines."""
     today = now.date().isoformat()
     lines = {row["name"] for row in _of_lab("line", lab)}
     rows = catalog.table("breeding-pair").select([Where("line", "in", lines)]).all()
@@ -113,31 +113,33 @@ def _pairs(lab: str, now: datetime) -> Iterable[OpenPair]:
 
 
 def _sessions(lab: str, now: datetime) -> Iterable[EmptySession]:
-    """Yield the sessions of the last days whose data should be there, and of which none are."""
+    """Yield the recent sessions without data, although they should have some by now."""
     wheres = [
         Where("start_time", "gte", (now - LOOKED_BACK).isoformat()),
         Where("start_time", "lt", (now - DATA_WITHIN).isoformat()),
     ]
     rows = _of_lab("session", lab, *wheres)
-    mine = Where("session", "in", {row["id"] for row in rows})
-    filled = catalog.table("dataset").select([mine]).values("session") if rows else set()
-    for row in rows:
-        if row["id"] not in filled:
-            ended = datetime.fromisoformat(row.get("end_time") or row["start_time"])
-            yield EmptySession(row["id"], _name(row), ended, tuple(row.get("users") or ()))
+    in_sessions = Where("session", "in", {session["id"] for session in rows})
+    filled = catalog.table("dataset").select([in_sessions]).values("session") if rows else set()
+    for session in rows:
+        if session["id"] not in filled:
+            ended = datetime.fromisoformat(session.get("end_time") or session["start_time"])
+            yield EmptySession(
+                session["id"], _name(session), ended, tuple(session.get("users") or ())
+            )
 
 
 def _tasks(lab: str, now: datetime) -> Iterable[FailedTask]:
-    for row in _of_lab("task", lab, Where("status", "exact", Status.ERRORED.label)):
-        if now - _local(row["datetime"], lab) > LOOKED_BACK:
+    for task in _of_lab("task", lab, Where("status", "exact", Status.ERRORED.label)):
+        if now - _local(task["datetime"], lab) > LOOKED_BACK:
             continue
-        session = catalog.table("session").get(row["session"]) or {}
+        session = catalog.table("session").get(task["session"]) or {}
         yield FailedTask(
-            id=row["id"],
-            name=row["name"],
-            session=row["session"],
-            session_name=_name(session) if session else row["session"],
-            attempt=int(row.get("attempt") or 0),
+            id=task["id"],
+            name=task["name"],
+            session=task["session"],
+            session_name=_name(session) if session else task["session"],
+            attempt=int(task.get("attempt") or 0),
             users=tuple(session.get("users") or ()),
         )
 
@@ -147,12 +149,12 @@ def _waiting(lab: str) -> list[Row]:
 
 
 def _local(utc: str, lab: str) -> datetime:
-    """Return the lab's wall clock at a moment that tasks have in UTC."""
+    """Return the lab's wall clock at a moment in UTC, as tasks store it."""
     return water.local(datetime.fromisoformat(str(utc).removesuffix("Z")), lab)
 
 
 def _name(session: Row) -> str:
-    """Return what people call a session: its animal, day and number."""
+    """Return a session's name for people: its animal, day and number."""
     number = int(session["number"])
     animal = nickname_of(str(session["subject"]))
     return f"{animal} {str(session['start_time'])[:10]} {number:03d}"
@@ -165,16 +167,16 @@ def _names(*users: Any) -> tuple[str, ...]:
 def people() -> list[Person]:
     """Return the active members of all labs."""
     return [
-        person_of(row)
-        for row in catalog.table("user").select().all()
-        if row.get("is_active", True)
-        and not row.get("is_public_user")
-        and (row.get("role") or Role.MEMBER) in PEOPLE
+        person_of(user)
+        for user in catalog.table("user").select().all()
+        if user.get("is_active", True)
+        and not user.get("is_public_user")
+        and (user.get("role") or Role.MEMBER) in PEOPLE
     ]
 
 
 def person_of(row: Row) -> Person:
-    """Return a member as rules see it."""
+    """Return the facts about a member that rules use."""
     return Person(
         username=row["username"],
         labs=labs_of(row),
@@ -185,15 +187,15 @@ def person_of(row: Row) -> Person:
 
 
 def rules() -> Rules:
-    """Return what all people want to be told."""
+    """Return the notification rules of all people."""
     return {
-        (row["user"], row["notification_type"]): rule_of(row)
-        for row in catalog.table("notification-rule").select().all()
+        (rule["user"], rule["notification_type"]): rule_of(rule)
+        for rule in catalog.table("notification-rule").select().all()
     }
 
 
 def rule_of(row: Row) -> NoticeRule:
-    """Return a rule as it is stored."""
+    """Return a rule from its stored row."""
     return NoticeRule(
         scope=row.get("subjects_scope") or "mine",
         channel=row.get("channel") or "both",

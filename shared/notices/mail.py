@@ -1,4 +1,4 @@
-"""E-mails by Amazon SES: the one place that knows how one is sent, and what comes back of it."""
+"""E-mails by Amazon SES: sending, and the events that SES reports later."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from shared.model.notices import Outcome
 from shared.records import aws, env
 
 TAG = "notice"
-"""Name of the tag by which SES says later which notice could not be delivered."""
+"""Name of the tag by which events of SES name their notice."""
 
 LATER: Mapping[str, Outcome] = {
     "Bounce": Outcome.BOUNCED,
     "Reject": Outcome.BOUNCED,
     "Complaint": Outcome.COMPLAINED,
 }
-"""What SES tells of an e-mail that it had taken (its ``eventType``)."""
+"""Events of SES about an accepted e-mail (``eventType``)."""
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -31,11 +31,11 @@ class Mail(msgspec.Struct, frozen=True):
 
 
 class MailRefused(Exception):
-    """The mail service did not take an e-mail; the message says why."""
+    """The mail service refused an e-mail; the message gives the reason."""
 
 
 class MailEvent(msgspec.Struct, frozen=True):
-    """What the mail service tells later of an e-mail."""
+    """A later event of the mail service about an e-mail."""
 
     notice: str
     outcome: Outcome
@@ -43,12 +43,12 @@ class MailEvent(msgspec.Struct, frozen=True):
 
 
 def is_set_up() -> bool:
-    """Return whether e-mails are sent at all."""
+    """Return whether e-mails are configured."""
     return bool(env.mail_sender()[0])
 
 
 def send(mail: Mail) -> str:
-    """Send an e-mail; return the id that the mail service gave it.
+    """Send an e-mail; return its id at the mail service.
 
     Raises
     ------
@@ -81,11 +81,11 @@ def send(mail: Mail) -> str:
 
 
 def read_event(body: Mapping[str, Any]) -> MailEvent | None:
-    """Return what an event of SES says of a notice; None if it says nothing of one."""
+    """Return the event of a notice in an event of SES; None if it is about no notice."""
     outcome = LATER.get(str(body.get("eventType")))
     tagged = (body.get("mail") or {}).get("tags", {}).get(TAG)
     if outcome is None or not tagged:
         return None
-    about = body.get(str(body["eventType"]).lower()) or {}
-    words = [about.get(each) for each in ("bounceType", "bounceSubType", "reason")]
+    event = body.get(str(body["eventType"]).lower()) or {}
+    words = [event.get(each) for each in ("bounceType", "bounceSubType", "reason")]
     return MailEvent(str(tagged[0]), outcome, " ".join(str(each) for each in words if each))

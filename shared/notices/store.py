@@ -1,4 +1,4 @@
-"""Notices in the table: each written once, told by its ways, with what became of them."""
+"""Notices in the table: each written once, delivered by its channels, with the outcomes."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from shared.science.notices.recipients import APP, USUAL, NoticeRule, Person, qu
 
 KIND = "notification"
 WHO = "fornix"
-"""Whom the audit trail names."""
+"""User name in the audit trail."""
 
 TRIES = 3
-"""Times an e-mail is tried (Alyx: "3 failed tries")."""
+"""Most tries of an e-mail (Alyx: "3 failed tries")."""
 
 LOST = timedelta(minutes=15)
-"""After so long an e-mail whose sender was stopped is sent again: twice rather than never."""
+"""Time after which an e-mail of a stopped sender is sent again: rather twice than never."""
 
 Row = Mapping[str, Any]
 
 
 def tell(notice: Notice, facts: LabFacts, person: Person, rule: NoticeRule) -> str | None:
-    """Write down a notice to a person, once; return its id if it is new.
+    """Write a notice to a person once; return its id if it is new.
 
-    It is to be sent at once, or when the person's quiet hours end.
+    It is due at once, or when the person's quiet hours end.
     """
     key = notice.id_for(facts.lab, person.username)
     if catalog.table(KIND).get(key) is not None:
@@ -65,25 +65,25 @@ def tell(notice: Notice, facts: LabFacts, person: Person, rule: NoticeRule) -> s
     new = Write(kind=KIND, key=key, body=body, needs=named, lab=facts.lab)
     try:
         write_all([new], who=WHO)
-    except (Exists, Missing, Leaving):  # another invocation was faster, or it is gone
+    except (Exists, Missing, Leaving):  # another invocation was faster, or its record is gone
         return None
     return key
 
 
 def _address(person: Person, rule: NoticeRule) -> str:
-    """Return where e-mails to a person go; empty if none is to be sent."""
+    """Return the e-mail address for a person's notices; empty if the rule has no e-mails."""
     return person.email if rule.channel != APP and mail.is_set_up() else ""
 
 
 def _shown(rule: NoticeRule, at: datetime) -> dict[str, Any]:
-    """Return what becomes of a notice that is told in the app alone."""
-    told = [_entry(APP, Outcome.SHOWN)]
+    """Return the outcome fields of a notice that only the app shows."""
+    deliveries = [_entry(APP, Outcome.SHOWN)]
     if rule.channel != APP and mail.is_set_up():
-        told.append(_entry("email", Outcome.NOWHERE, "The account has no e-mail address."))
+        deliveries.append(_entry("email", Outcome.NOWHERE, "The account has no e-mail address."))
     return {
         "status": State.SENT,
         "sent_at": at.isoformat(timespec="seconds"),
-        "deliveries": told,
+        "deliveries": deliveries,
     }
 
 
@@ -93,25 +93,30 @@ def _entry(channel: str, outcome: Outcome, detail: str = "") -> dict[str, Any]:
 
 
 def waiting() -> list[Row]:
-    """Return the notices whose time has come and that were not told yet."""
+    """Return the notices that are due and not yet sent."""
     rows = catalog.table(KIND).select([Where("status", "exact", State.WAITS)]).all()
     now = moment.now()
-    return [row for row in rows if not row.get("send_at") or moment.utc(row["send_at"]) <= now]
+    return [
+        notice
+        for notice in rows
+        if not notice.get("send_at") or moment.utc(notice["send_at"]) <= now
+    ]
 
 
 def deliver(key: str) -> Outcome | None:
-    """Tell a person of a notice by the ways that the person's rule names.
+    """Deliver a notice to its person by the channels of the person's rule.
 
     Returns
     -------
     Outcome or None
-        How the last way ended; None if it was not told now: it was before, its person sleeps.
+        Outcome of the last channel; None if the notice was not sent now, because it was sent
+        before, or the person has quiet hours.
     """
-    found = documents.find(KIND, key)
-    user = catalog.table("user").get(found.body["user"]) if found else None
-    if found is None or user is None or found.body["status"] != State.WAITS:
+    notice = documents.find(KIND, key)
+    user = catalog.table("user").get(notice.body["user"]) if notice else None
+    if notice is None or user is None or notice.body["status"] != State.WAITS:
         return None
-    body, person = found.body, gather.person_of(user)
+    body, person = notice.body, gather.person_of(user)
     rule = gather.rules().get((person.username, body["notification_type"]), USUAL)
     now = water.now_in(body.get("lab"))
     if until := quiet_until((rule.quiet_hours or person.quiet_hours,), now):
@@ -126,24 +131,28 @@ def deliver(key: str) -> Outcome | None:
 
 
 def _claim(key: str) -> bool:
-    """Write down that an e-mail is on its way; not if another invocation has."""
+    """Mark an e-mail as being sent; return False if another invocation has done so."""
     taken = False
 
     def edit(body: dict[str, Any]) -> dict[str, Any]:
         nonlocal taken
-        told = body.get("deliveries") or []
-        last: dict[str, Any] = told[-1] if told else {}
+        deliveries = body.get("deliveries") or []
+        last: dict[str, Any] = deliveries[-1] if deliveries else {}
         on_its_way = bool(last) and last["outcome"] == Outcome.SENDING
         lost = on_its_way and moment.now() - moment.utc(last["at"]) > LOST
         taken = body["status"] == State.WAITS and (not on_its_way or lost)
-        return {**body, "deliveries": [*told, _entry("email", Outcome.SENDING)]} if taken else body
+        return (
+            {**body, "deliveries": [*deliveries, _entry("email", Outcome.SENDING)]}
+            if taken
+            else body
+        )
 
     _change(key, edit)
     return taken
 
 
 def _send(key: str, address: str) -> Outcome:
-    """Send the e-mail and write down what came of it."""
+    """Send the e-mail and write its outcome."""
     body = documents.get(KIND, key).body
     link = f"{env.site_url()}/app/#/notifications" if env.site_url() else ""
     words = [body["title"], body.get("message") or "", link]
@@ -155,32 +164,32 @@ def _send(key: str, address: str) -> Outcome:
 
     def edit(each: dict[str, Any]) -> dict[str, Any]:
         done = _entry("email", outcome or Outcome.SENT, detail)
-        told = [*each["deliveries"][:-1], done]
-        failed = sum(one["outcome"] == Outcome.FAILED for one in told)
+        deliveries = [*each["deliveries"][:-1], done]
+        failed = sum(delivery["outcome"] == Outcome.FAILED for delivery in deliveries)
         if outcome is None:
             sent = {"status": State.SENT, "sent_at": done["at"]}
         else:
             sent = {"status": State.FAILED} if failed >= TRIES else {}
-        return {**each, "deliveries": told, **sent}
+        return {**each, "deliveries": deliveries, **sent}
 
     _change(key, edit)
     return outcome or Outcome.SENT
 
 
 def note(event: MailEvent) -> None:
-    """Write down what the mail service tells later of an e-mail."""
+    """Write a later event of the mail service to its notice."""
 
     def edit(body: dict[str, Any]) -> dict[str, Any]:
-        told = body.get("deliveries") or []
-        if any(each["outcome"] == event.outcome for each in told):
+        deliveries = body.get("deliveries") or []
+        if any(each["outcome"] == event.outcome for each in deliveries):
             return body
-        return {**body, "deliveries": [*told, _entry("email", event.outcome, event.detail)]}
+        return {**body, "deliveries": [*deliveries, _entry("email", event.outcome, event.detail)]}
 
     _change(event.notice, edit)
 
 
 def _change(key: str, edit: Any) -> None:
-    """Change a notice; one that its person has deleted is no matter."""
+    """Change a notice; ignore one that its person has deleted."""
     try:
         documents.update(KIND, key, edit, who=WHO)
     except NotFound:

@@ -1,8 +1,8 @@
-"""What a release is made of: the datasets of a tag, with their sessions.
+"""The content of a release: the datasets of a tag, with their sessions.
 
-A request reads so many sessions as its time allows. What it read of a tag that has more is kept
-beside for the next one, for a day; a session that was changed since is read again. Only what was
-gathered as a whole becomes a manifest, so readers see all of a release or nothing.
+A request reads as many sessions as its time allows. If the tag has more, the result is stored for
+the next request, for a day; sessions changed since then are read again. Only a complete content
+becomes a manifest, so readers see all of a release or nothing.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from shared.records.where import Where
 from shared.sessions.contents import session_and_datasets
 
 PER_REQUEST = 2_000
-"""Sessions read by one request: an answer of the API may take half a minute."""
+"""Most sessions read by one request: an answer of the API may take half a minute."""
 
 STAMPED = ("path", "file_size", "default_dataset", "qc", "version", "created_datetime")
-"""Fields of a dataset's row of which the change has its session read again."""
+"""Fields of a dataset's row; if one changes, its session is read again."""
 
 AT_ONCE = 16
-"""Sessions read at the same time."""
+"""Sessions read concurrently."""
 
 NAMED = 5
-"""Datasets named in a refusal."""
+"""Most datasets named in a refusal."""
 
 
 class NotReleasable(ValueError):
-    """A tag's datasets cannot be a release as they are; the message names the next step."""
+    """A tag's datasets cannot become a release; the message names the next step."""
 
 
 class Gathered(msgspec.Struct, frozen=True):
@@ -56,14 +56,14 @@ class Gathered(msgspec.Struct, frozen=True):
 
 
 class GatheredSoFar(msgspec.Struct, frozen=True):
-    """So many of a tag's sessions have been read; ask once more for the rest."""
+    """Progress of reading a tag's sessions; ask again for the rest."""
 
     done: int
     of: int
 
 
 class _GatheredSession(msgspec.Struct, frozen=True):
-    """A session as it was read: its datasets with the tag, and which lack their bytes."""
+    """A session as read: its datasets with the tag, and those without bytes."""
 
     id: str
     stamp: str
@@ -73,46 +73,46 @@ class _GatheredSession(msgspec.Struct, frozen=True):
 
 
 def gather(tag: str) -> Gathered | GatheredSoFar:
-    """Return what the datasets of a tag are now, or how far their reading is.
+    """Return the present datasets of a tag, or the progress of reading them.
 
     Raises
     ------
     NotReleasable
-        There are none; or the own store lacks the bytes of one.
+        The tag has no datasets, or the own store lacks the bytes of one.
     """
     stamps = _stamps(tag)
     many = len(stamps) > PER_REQUEST
-    there = dict(_kept(tag, stamps)) if many else {}
-    missing = sorted(stamps.keys() - there.keys())[:PER_REQUEST]
+    sessions = dict(_kept(tag, stamps)) if many else {}
+    missing = sorted(stamps.keys() - sessions.keys())[:PER_REQUEST]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         fresh = list(pool.map(lambda eid: _read(eid, tag, stamps[eid]), missing))
-    there |= {each.id: each for each in fresh}
-    _refuse_absent(there.values())
+    sessions |= {each.id: each for each in fresh}
+    _refuse_absent(sessions.values())
     if many and fresh:
         _keep(tag, fresh)
-    if len(there) < len(stamps):
-        return GatheredSoFar(len(there), len(stamps))
-    found = [each for each in there.values() if each.session is not None and each.files]
-    found.sort(key=lambda each: each.session.folder if each.session else "")
+    if len(sessions) < len(stamps):
+        return GatheredSoFar(len(sessions), len(stamps))
+    released = [each for each in sessions.values() if each.session is not None and each.files]
+    released.sort(key=lambda each: each.session.folder if each.session else "")
     return Gathered(
-        tuple(each.session for each in found if each.session),
-        tuple(file for each in found for file in each.files),
+        tuple(each.session for each in released if each.session),
+        tuple(file for each in released for file in each.files),
     )
 
 
 def labs_of(tag: str) -> set[str]:
     """Return the labs whose sessions have datasets of a tag."""
     ids = frozenset(_tagged(tag).values("session"))
-    found = catalog.table("session").select([Where("id", "in", ids)])
-    return {str(lab) for lab in found.values("lab")}
+    sessions = catalog.table("session").select([Where("id", "in", ids)])
+    return {str(lab) for lab in sessions.values("lab")}
 
 
 def tagged_paths(tag: str) -> dict[str, list[str]]:
-    """Return where the datasets of a tag are: their paths, by session."""
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for row in _tagged(tag).all(("session", "path")):
-        found[row["session"]].append(row["path"])
-    return found
+    """Return the paths of a tag's datasets by session."""
+    paths: defaultdict[str, list[str]] = defaultdict(list)
+    for dataset in _tagged(tag).all(("session", "path")):
+        paths[dataset["session"]].append(dataset["path"])
+    return paths
 
 
 def _tagged(tag: str) -> Selection:
@@ -120,10 +120,10 @@ def _tagged(tag: str) -> Selection:
 
 
 def _stamps(tag: str) -> dict[str, str]:
-    """Return the sessions of a tag, each with a digest of what lists say of its datasets."""
+    """Return the sessions of a tag, each with a digest of its datasets' rows."""
     rows: defaultdict[str, list[str]] = defaultdict(list)
-    for row in _tagged(tag).all(("session", *STAMPED)):
-        rows[row["session"]].append("\x1f".join(str(row.get(name)) for name in STAMPED))
+    for dataset in _tagged(tag).all(("session", *STAMPED)):
+        rows[dataset["session"]].append("\x1f".join(str(dataset.get(name)) for name in STAMPED))
     if not rows:
         raise NotReleasable(
             f"No dataset has the tag {tag}: give it to some (`fornix release tag`)."
@@ -144,7 +144,7 @@ def _place(tag: str) -> str:
 
 
 def _kept(tag: str, stamps: dict[str, str]) -> Iterator[tuple[str, _GatheredSession]]:
-    """Yield what earlier requests read and what is so still."""
+    """Yield the sessions that earlier requests read and that have not changed since."""
     for key in sorted(objects.keys(_place(tag))):
         for each in json.decode(objects.read(key), tuple[_GatheredSession, ...]):
             if stamps.get(each.id) == each.stamp:
@@ -199,7 +199,7 @@ def _session(item: Session) -> ReleasedSession:
 
 
 def released_file(session: Session, item: Dataset) -> ReleasedFile:
-    """Return a dataset as manifests have it."""
+    """Return a dataset in the manifest's form."""
     return ReleasedFile(
         id=item.uuid,
         session=session.id,

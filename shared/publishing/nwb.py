@@ -1,8 +1,8 @@
-"""NWB files of releases: ordered when a version is published, listed, hidden with what they hold.
+"""NWB files of releases: ordered when a version is published, listed, hidden with their content.
 
-A worker of each session's lab writes them. They are datasets of the sessions with a tag of their
-own (`nwb_tag`): so a release's content stays what it was made of. Who sees them is decided where
-it is decided of all tags: they are seen with the release, and never without it.
+A worker of each session's lab writes them. They are datasets of the sessions with a separate tag
+(`nwb_tag`), so a release's content stays unchanged. They are visible with the release, and never
+without it, by the rules for all tags.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.sessions.contents import session_and_datasets
 
 
 def order(record: ReleaseRecord, sessions: Iterable[ReleasedSession], *, who: str) -> None:
-    """Have the sessions of a version written as NWB; what is there already stays."""
+    """Order NWB files of a version's sessions; existing ones stay."""
     tag = nwb_tag(record.tag)
     body = {
         "name": tag,
@@ -35,11 +35,13 @@ def order(record: ReleaseRecord, sessions: Iterable[ReleasedSession], *, who: st
     }
     with suppress(Exists):
         documents.create("tag", tag, body, who=who)
-    queues.notify_all("dispatch", [SessionRegistered(one.id, again=True) for one in sessions])
+    queues.notify_all(
+        "dispatch", [SessionRegistered(session.id, again=True) for session in sessions]
+    )
 
 
 def hide(tag: str, sessions: Collection[str], *, who: str) -> None:
-    """Hide the NWB files of sessions whose released files have become fewer; order new ones."""
+    """Hide the NWB files of sessions that lost released files; order new ones."""
     hidden = nwb_tag(tag)
 
     def edit(item: Dataset) -> None:
@@ -55,19 +57,19 @@ def hide(tag: str, sessions: Collection[str], *, who: str) -> None:
 def nwb_files(
     record: ReleaseRecord, sessions: Iterable[str], offset: int = 0, limit: int | None = None
 ) -> tuple[int, list[ReleasedFile]]:
-    """Return how many sessions of a version are there as NWB, and the files of some of them.
+    """Return the number of a version's sessions with NWB files, and the files of some of them.
 
     Parameters
     ----------
     record : ReleaseRecord
     sessions : iterable of str
-        The version's.
+        Sessions of the version.
     offset, limit : int
-        Sessions passed over, and read at most.
+        Sessions to skip, and most sessions to read.
     """
     tag = nwb_tag(record.tag)
-    there = tagged_paths(tag)
-    wanted = sorted(there.keys() & set(sessions))
+    paths = tagged_paths(tag)
+    wanted = sorted(paths.keys() & set(sessions))
     chosen = wanted[offset : None if limit is None else offset + limit]
 
     def read(eid: str) -> list[ReleasedFile]:
@@ -82,5 +84,5 @@ def nwb_files(
 
 
 def ordered(tag: str) -> bool:
-    """Return whether NWB files are made of what has a tag."""
+    """Return whether NWB files are made from the datasets with a tag."""
     return catalog.table("tag").get(nwb_tag(tag)) is not None

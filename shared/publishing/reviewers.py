@@ -1,7 +1,7 @@
-"""Addresses by which reviewers see a release before the public does: for a time, revocable.
+"""Addresses by which reviewers see a release before the public does: temporary and revocable.
 
-An address holds a secret of 256 random bits, of which the record keeps the SHA-256 alone: who
-reads the table cannot make an address, and one that is revoked is refused at once.
+An address contains a secret of 256 random bits. The record stores only its SHA-256, so readers of
+the table cannot make an address. A revoked address is refused at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from shared.releases.manifest import decode_manifest
 KIND = "reviewer-link"
 
 MOST_DAYS = 366
-"""Days for which an address is good at most."""
+"""Most days for which an address is valid."""
 
 _TOKEN = re.compile(r"([0-9a-f]{16})\.([A-Za-z0-9_-]{43})")
 
@@ -47,9 +47,9 @@ class ReviewerLink(msgspec.Struct, frozen=True):
     expires : str
         UTC.
     revoked : str, optional
-        When it was.
+        Time of the revocation.
     note : str
-        For whom it is, as its maker says.
+        Its maker's note about the recipient.
     """
 
     id: str
@@ -63,12 +63,12 @@ class ReviewerLink(msgspec.Struct, frozen=True):
 
 
 def make(record: ReleaseRecord, days: int, note: str, *, who: str) -> tuple[ReviewerLink, str]:
-    """Make an address good for some days; return it and what stands behind ``?review=``.
+    """Make an address valid for some days; return it and the token for ``?review=``.
 
     Raises
     ------
     ValueError
-        The days are none, or too many.
+        The number of days is not positive, or too large.
     """
     if not 1 <= days <= MOST_DAYS:
         raise ValueError(f"An address is good for 1 to {MOST_DAYS} days.")
@@ -88,13 +88,13 @@ def make(record: ReleaseRecord, days: int, note: str, *, who: str) -> tuple[Revi
 
 
 def links_of(record: ReleaseRecord) -> list[ReviewerLink]:
-    """Return the addresses of a version, the oldest first."""
+    """Return the addresses of a version, oldest first."""
     rows = catalog.table(KIND).select([Where("release", "exact", record.key)]).all()
     return sorted((json.read(row, ReviewerLink) for row in rows), key=lambda link: link.created)
 
 
 def revoke(record: ReleaseRecord, identity: str, *, who: str) -> ReviewerLink:
-    """Revoke an address; one that is revoked already stays so.
+    """Revoke an address; a revoked one stays unchanged.
 
     Raises
     ------
@@ -112,12 +112,12 @@ def revoke(record: ReleaseRecord, identity: str, *, who: str) -> ReviewerLink:
 
 
 def reviewed(token: str) -> ReleaseRecord | None:
-    """Return the version that a reviewer's token opens now; None if it opens none."""
+    """Return the version that a reviewer's token opens now; None if it is not valid."""
     match = _TOKEN.fullmatch(token)
-    found = documents.find(KIND, match[1]) if match else None
-    if found is None or match is None:
+    stored_link = documents.find(KIND, match[1]) if match else None
+    if stored_link is None or match is None:
         return None
-    link = json.read(found.body, ReviewerLink)
+    link = json.read(stored_link.body, ReviewerLink)
     digest = hashlib.sha256(match[2].encode()).hexdigest()
     if not hmac.compare_digest(digest, link.digest):
         return None
@@ -138,5 +138,5 @@ def opens(token: str, dataset: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _ids(key: str, digest: str) -> frozenset[str]:
-    """Return the datasets of a manifest, which never changes."""
+    """Return the ids of a manifest's datasets; cached, because a manifest never changes."""
     return frozenset(file.id for file in decode_manifest(objects.read(key), digest).files)

@@ -1,11 +1,11 @@
 """Releases in the store: create, find, publish, withdraw.
 
-A version's manifest is an object named by its own digest, ``releases/NAME/<sha256>.json``; the
-record that names it is written after it and only once, so a version never changes. What may
-change (state, DOI, tombstones) is in the record.
+A version's manifest is an object named by its own digest, ``releases/NAME/<sha256>.json``. The
+record that names it is written after it and only once, so a version's content never changes. The
+record has everything that may change (state, DOI, tombstones).
 
-Who sees the files is decided by `shared.access.visibility` alone: publishing marks the release's
-tag as public, from a day on if there is an embargo.
+Only `shared.access.visibility` decides the visibility of files: publishing marks the release's tag
+as public, from a day on if there is an embargo.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from shared.records.where import Where
 from shared.releases.manifest import content_digest, decode_manifest, encode_manifest
 
 UNTAGGED = 2_000
-"""Datasets from which one request takes a tag: about ten seconds of writing."""
+"""Most datasets from which one request removes a tag: about ten seconds of writing."""
 
 MOST_WITHDRAWN = 1_000
-"""Datasets withdrawn one by one in a version; a record holds no more tombstones."""
+"""Most datasets withdrawn one by one in a version; a record holds no more tombstones."""
 
 
 def find(name: str, version: int) -> ReleaseRecord:
@@ -56,42 +56,42 @@ def find(name: str, version: int) -> ReleaseRecord:
 
 
 def versions(name: str) -> list[ReleaseRecord]:
-    """Return all versions of a release, the oldest first."""
+    """Return all versions of a release, oldest first."""
     rows = catalog.table("release").select([Where("name", "exact", name)]).all()
     return sorted(map(_record, rows), key=lambda record: record.version)
 
 
 def every() -> list[ReleaseRecord]:
     """Return all versions of all releases, by name and version."""
-    found = map(_record, catalog.table("release").rows())
-    return sorted(found, key=lambda record: (record.name, record.version))
+    records = map(_record, catalog.table("release").rows())
+    return sorted(records, key=lambda record: (record.name, record.version))
 
 
 def manifest_key(record: ReleaseRecord) -> str:
-    """Return where a version's manifest lies in the data bucket."""
+    """Return the key of a version's manifest in the data bucket."""
     return f"{RELEASES}{record.name}/{record.manifest}.json"
 
 
 def manifest_of(record: ReleaseRecord) -> ReleaseManifest:
-    """Return a version's manifest, proved by its digest."""
+    """Return a version's manifest, checked by its digest."""
     return decode_manifest(objects.read(manifest_key(record)), record.manifest)
 
 
 def create(
     name: str, tag: str, terms: ReleaseTerms, gathered: Gathered, *, who: str
 ) -> tuple[ReleaseRecord, bool]:
-    """Make a release of a tag's datasets; the same once more is no new version.
+    """Make a release of a tag's datasets; repeating this makes no new version.
 
     Returns
     -------
     record : ReleaseRecord
     made : bool
-        False if the latest version is the same already.
+        False if the latest version is already the same.
 
     Raises
     ------
     Stale
-        Somebody else made a version at this moment.
+        Somebody else made a version at the same time.
     """
     content = content_digest(gathered.files)
     before = versions(name)
@@ -143,16 +143,16 @@ def publish(
     zone: str,
     as_nwb: bool = True,
 ) -> ReleaseRecord | GatheredSoFar:
-    """Show a version to the public, from a day on if one is given.
+    """Publish a version, from a day on if one is given.
 
-    The tag is marked first: a record says that it is published when its files are. A tag of many
-    sessions takes several calls, of which the last one publishes. ``as_nwb`` has workers write
-    the sessions as NWB, too.
+    The tag is marked first, so that a published record always has public files. A tag of many
+    sessions takes several calls; the last one publishes. With ``as_nwb``, workers write the
+    sessions as NWB, too.
 
     Raises
     ------
     Stale
-        The version was withdrawn, or the tag has other datasets by now.
+        The version was withdrawn, or the tag's datasets have changed.
     """
     if record.state is ReleaseState.WITHDRAWN:
         raise Stale(f"{record.key} was withdrawn; create a new version.")
@@ -182,7 +182,7 @@ def publish(
 
 
 def set_doi(record: ReleaseRecord, doi: str, *, who: str) -> ReleaseRecord:
-    """Note a version's DOI.
+    """Set a version's DOI.
 
     Raises
     ------
@@ -199,10 +199,10 @@ def set_doi(record: ReleaseRecord, doi: str, *, who: str) -> ReleaseRecord:
 
 
 def withdraw(record: ReleaseRecord, reason: str, *, who: str) -> tuple[ReleaseRecord, int]:
-    """Withdraw a version as a whole; its tombstone stays, and files that others have too.
+    """Withdraw a whole version; its tombstone stays, and so do files of other versions.
 
-    The record says so first: nobody is shown a version whose files are going. Where other
-    versions keep the tag public, each file loses it: again and again, until none is left.
+    The record is changed first, so that nobody sees a version whose files are going. If other
+    versions keep the tag public, each file loses the tag; repeat the call until none is left.
 
     Returns
     -------
@@ -220,13 +220,13 @@ def withdraw(record: ReleaseRecord, reason: str, *, who: str) -> tuple[ReleaseRe
                 now, state=ReleaseState.WITHDRAWN, tombstones=(*now.tombstones, stone)
             ),
         )
-    others = [one for one in _published_of_tag(record.tag) if one.key != record.key]
+    others = [version for version in _published_of_tag(record.tag) if version.key != record.key]
     if not others:
         _mark(record.tag, who, public=False, embargo_until=None)
         return done, 0
-    kept = {file.id for one in others for file in manifest_of(one).files}
+    remaining = {file.id for version in others for file in manifest_of(version).files}
     manifest = manifest_of(record)
-    gone = {file.id for file in manifest.files} - kept
+    gone = {file.id for file in manifest.files} - remaining
     left = _untag(manifest, gone, record.tag, who)
     nwb.hide(record.tag, _sessions_of(manifest, gone), who=who)
     return done, left
@@ -235,29 +235,29 @@ def withdraw(record: ReleaseRecord, reason: str, *, who: str) -> tuple[ReleaseRe
 def withdraw_datasets(
     record: ReleaseRecord, ids: Collection[str], reason: str, *, who: str
 ) -> ReleaseRecord:
-    """Withdraw files from all versions that have them, each leaving a tombstone.
+    """Withdraw files from all versions that have them; each leaves a tombstone.
 
     Raises
     ------
     NotFound
         The version has no such file.
     Stale
-        They are too many for their tombstones to be kept.
+        They are more than the record has room for.
     """
     manifest = manifest_of(record)
     wanted = set(ids)
     if unknown := sorted(wanted - {file.id for file in manifest.files}):
         raise NotFound(f"{record.key} has no dataset {unknown[0]}.")
     done = record
-    for one in versions(record.name):
-        own = manifest if one.key == record.key else manifest_of(one)
+    for version in versions(record.name):
+        own = manifest if version.key == record.key else manifest_of(version)
         stones = [
             Tombstone(file.id, path, reason, moment.now().isoformat(timespec="seconds"), who)
             for path, file in own.paths().items()
             if file.id in wanted
         ]
-        changed = _update(one, who, lambda now, stones=stones: _with(now, stones))
-        done = changed if one.key == record.key else done
+        changed = _update(version, who, lambda now, stones=stones: _with(now, stones))
+        done = changed if version.key == record.key else done
     _untag(manifest, wanted, record.tag, who)
     nwb.hide(record.tag, _sessions_of(manifest, wanted), who=who)
     return done
@@ -277,13 +277,17 @@ def _with(record: ReleaseRecord, stones: Iterable[Tombstone]) -> ReleaseRecord:
 
 
 def _published_of_tag(tag: str) -> list[ReleaseRecord]:
-    return [one for one in every() if one.tag == tag and one.state is ReleaseState.PUBLISHED]
+    return [
+        version
+        for version in every()
+        if version.tag == tag and version.state is ReleaseState.PUBLISHED
+    ]
 
 
 def _untag(manifest: ReleaseManifest, ids: Collection[str], tag: str, who: str) -> int:
-    """Take the release's tag from up to `UNTAGGED` datasets; return how many are left.
+    """Remove the release's tag from up to `UNTAGGED` datasets; return the number left.
 
-    Those that are gone already do not matter.
+    Missing datasets do not matter.
     """
 
     def edit(item: Dataset) -> None:
@@ -308,7 +312,7 @@ def _untag(manifest: ReleaseManifest, ids: Collection[str], tag: str, who: str) 
 
 
 def _protect(tag: str, who: str) -> None:
-    """Keep what is released from being overwritten or deleted."""
+    """Protect the released datasets from changes and deletion."""
     _mark(tag, who, protected=True)
 
 

@@ -1,4 +1,4 @@
-"""What a copy of a release holds beside its files: texts, checksums, the ONE client's tables."""
+"""Further files of a release's copy: texts, checksums, the ONE client's tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared.releases.describe import ReleaseAddresses
 from shared.releases.manifest import encode_manifest
 
 MANIFEST, CHECKSUMS = "manifest.json", "manifest-sha256.txt"
-"""Names of a copy's manifest, and of its checksums as ``sha256sum --check`` takes them."""
+"""Names of a copy's manifest, and of its checksums in the form of ``sha256sum --check``."""
 
 TABLES = ("sessions.pqt", "datasets.pqt")
 
@@ -30,7 +30,7 @@ TABLES = ("sessions.pqt", "datasets.pqt")
 BESIDE = frozenset(
     {"README.md", "datacite.json", "ro-crate-metadata.json", MANIFEST, CHECKSUMS, *TABLES}
 )
-"""Files in the root of a copy that are made for it."""
+"""Files in the root of a copy, made for the copy."""
 
 
 class CopiedFile(msgspec.Struct, frozen=True):
@@ -39,13 +39,13 @@ class CopiedFile(msgspec.Struct, frozen=True):
     Attributes
     ----------
     path : str
-        Below the copy's root.
+        Path below the copy's root.
     size : int
         Bytes.
     file : ReleasedFile, optional
-        Of the release.
+        The file of the release.
     body : bytes, optional
-        What was made for the copy.
+        The content made for the copy.
     """
 
     path: str
@@ -59,14 +59,14 @@ def copied_files(
     where: ReleaseAddresses,
     withdrawn: Collection[str] = frozenset(),
 ) -> list[CopiedFile]:
-    """Return all files of a copy, in the order in which they are written.
+    """Return all files of a copy in written order.
 
     Parameters
     ----------
     manifest : ReleaseManifest
     where : ReleaseAddresses
     withdrawn : collection of str
-        Ids of datasets that are left out; the manifest tells of them.
+        Ids of datasets to leave out; the manifest still lists them.
     """
     files = {path: file for path, file in manifest.paths().items() if file.id not in withdrawn}
     made = {
@@ -89,24 +89,24 @@ def copied_files(
 def one_tables(
     manifest: ReleaseManifest, withdrawn: Collection[str] = frozenset()
 ) -> dict[str, bytes]:
-    """Return the tables by which ``ONE(mode="local")`` finds what a copy holds."""
-    kept = [file for file in manifest.files if file.id not in withdrawn]
-    about = {
+    """Return the cache tables with which ``ONE(mode="local")`` finds the copy's files."""
+    remaining = [file for file in manifest.files if file.id not in withdrawn]
+    metadata = {
         "date_created": manifest.created[:16].replace("T", " "),
         "origin": f"{manifest.name}@{manifest.version}",
-        "min_api_version": MIN_API_VERSION if kept else BEFORE_QC,
+        "min_api_version": MIN_API_VERSION if remaining else BEFORE_QC,
     }
     sessions = sessions_table(
         OneSession(
-            one.id,
-            one.lab,
-            one.subject,
-            one.date,
-            one.number,
-            one.task_protocol,
-            ",".join(one.projects),
+            session.id,
+            session.lab,
+            session.subject,
+            session.date,
+            session.number,
+            session.task_protocol,
+            ",".join(session.projects),
         )
-        for one in manifest.sessions
+        for session in manifest.sessions
     )
     datasets = datasets_table(
         OneDataset(
@@ -118,9 +118,11 @@ def one_tables(
             default_revision=file.default,
             qc=file.qc,
         )
-        for file in kept
+        for file in remaining
     )
-    return dict(zip(TABLES, (parquet(sessions, about), parquet(datasets, about)), strict=True))
+    return dict(
+        zip(TABLES, (parquet(sessions, metadata), parquet(datasets, metadata)), strict=True)
+    )
 
 
 def _json(value: object) -> bytes:
@@ -128,7 +130,7 @@ def _json(value: object) -> bytes:
 
 
 def readme(manifest: ReleaseManifest, where: ReleaseAddresses) -> str:
-    """Return what a copy says of itself to people."""
+    """Return the copy's readme."""
     licence = manifest.terms.licence
     return f"""# {describe.title(manifest)}
 

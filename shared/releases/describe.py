@@ -1,6 +1,6 @@
-"""What a release says of itself: its words, citation and licence, and its DataCite record.
+"""Descriptions of a release: texts, citation, licence, and its DataCite record.
 
-As linked data it is described by `shared.releases.linked`.
+`shared.releases.linked` makes its linked data.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ LICENCES = {
     "CC-BY-NC-4.0": ("CC BY-NC 4.0", "https://creativecommons.org/licenses/by-nc/4.0/"),
     "ODbL-1.0": ("ODbL 1.0", "https://opendatacommons.org/licenses/odbl/1-0/"),
 }
-"""Licences that data have, by SPDX identifier: their name and their text's address."""
+"""Licences for data by SPDX identifier: name and address of the text."""
 
 MEDIA_TYPES = {
     "npy": "application/x-npy",
-    "pqt": "application/x-parquet",  # what mlcroissant reads tables by
+    "pqt": "application/x-parquet",  # mlcroissant needs this type for tables
     "json": "application/json",
     "csv": "text/csv",
     "tsv": "text/tab-separated-values",
@@ -36,11 +36,11 @@ MEDIA_TYPES = {
 }
 
 SHORTEST, LONGEST = 50, 5_000
-"""Characters of a description that Google Dataset Search asks for at least and at most."""
+"""Least and most characters of a description for Google Dataset Search."""
 
 
 class ReleaseAddresses(msgspec.Struct, frozen=True):
-    """Where a release is to be found; all but the API's address may be empty.
+    """The addresses of a release; all but the API's may be empty.
 
     Attributes
     ----------
@@ -56,18 +56,18 @@ class ReleaseAddresses(msgspec.Struct, frozen=True):
     doi: str = ""
 
     def of_release(self, manifest: ReleaseManifest) -> str:
-        """Return the address that stands for this version."""
+        """Return the address that identifies this version."""
         if self.doi:
             return f"https://doi.org/{self.doi}"
         return self.page or f"{self.api}/releases/{manifest.name}/{manifest.version}"
 
     def of_file(self, file: ReleasedFile) -> str:
-        """Return the address that answers with a file's bytes."""
+        """Return the address of a file's bytes."""
         return f"{self.api}/{quote(file.place)}"
 
 
 def description(manifest: ReleaseManifest) -> str:
-    """Return what the release is said to be; what is too short is completed by its numbers."""
+    """Return the release's description; numbers are added if it is too short."""
     said = manifest.terms.description.strip()
     if len(said) >= SHORTEST:
         return said
@@ -81,7 +81,7 @@ def description(manifest: ReleaseManifest) -> str:
 
 
 def abstract(manifest: ReleaseManifest) -> str:
-    """Return the description as search engines take it: cut where it is too long."""
+    """Return the description for search engines, cut if it is too long."""
     whole = description(manifest)
     return whole if len(whole) <= LONGEST else whole[: LONGEST - 1] + "…"
 
@@ -92,25 +92,25 @@ def title(manifest: ReleaseManifest) -> str:
 
 
 def creators(manifest: ReleaseManifest) -> tuple[Creator, ...]:
-    """Return whom to cite; the laboratories where nobody is named."""
+    """Return the creators to cite; the laboratories if nobody is named."""
     labs = sorted({session.lab for session in manifest.sessions})
     return manifest.terms.creators or tuple(Creator(lab, organisation=True) for lab in labs)
 
 
 def citation(manifest: ReleaseManifest, where: ReleaseAddresses) -> str:
-    """Return how the release is cited (DataCite's recommended form)."""
-    names = [one.name for one in creators(manifest)]
-    shown = "; ".join(names[:8]) + ("; et al." if len(names) > 8 else "")
+    """Return the citation of the release (DataCite's recommended form)."""
+    names = [creator.name for creator in creators(manifest)]
+    authors = "; ".join(names[:8]) + ("; et al." if len(names) > 8 else "")
     year, version = manifest.created[:4], manifest.version
     publisher = manifest.terms.publisher
     return (
-        f"{shown} ({year}): {title(manifest)}. Version {version}. {publisher}. Dataset. "
+        f"{authors} ({year}): {title(manifest)}. Version {version}. {publisher}. Dataset. "
         f"{where.of_release(manifest)}"
     )
 
 
 def licence_name(spdx: str) -> str:
-    """Return a licence's name as people write it."""
+    """Return a licence's name for people."""
     return LICENCES.get(spdx, (spdx, ""))[0]
 
 
@@ -125,7 +125,7 @@ def projects(manifest: ReleaseManifest) -> list[str]:
 
 
 def keywords(manifest: ReleaseManifest) -> list[str]:
-    """Return the words it is found by."""
+    """Return its keywords."""
     return sorted({*manifest.terms.keywords, *projects(manifest), "neurophysiology", "ONE"})
 
 
@@ -134,7 +134,7 @@ def datacite(manifest: ReleaseManifest, where: ReleaseAddresses) -> dict[str, An
     suffixes = Counter(file.suffix for file in manifest.files)
     record: dict[str, Any] = {
         "schemaVersion": "http://datacite.org/schema/kernel-4",
-        "creators": [_datacite_person(one) for one in creators(manifest)],
+        "creators": [_datacite_person(creator) for creator in creators(manifest)],
         "titles": [{"title": title(manifest)}],
         "publisher": {"name": manifest.terms.publisher},
         "publicationYear": manifest.created[:4],
@@ -172,12 +172,12 @@ def datacite(manifest: ReleaseManifest, where: ReleaseAddresses) -> dict[str, An
 
 
 def _datacite_person(one: Creator) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    person: dict[str, Any] = {
         "name": one.name,
         "nameType": "Organizational" if one.organisation else "Personal",
     }
     if one.orcid:
-        shown["nameIdentifiers"] = [
+        person["nameIdentifiers"] = [
             {
                 "nameIdentifier": f"https://orcid.org/{one.orcid}",
                 "nameIdentifierScheme": "ORCID",
@@ -185,5 +185,5 @@ def _datacite_person(one: Creator) -> dict[str, Any]:
             }
         ]
     if one.affiliation:
-        shown["affiliation"] = [{"name": one.affiliation}]
-    return shown
+        person["affiliation"] = [{"name": one.affiliation}]
+    return person

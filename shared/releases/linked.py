@@ -1,7 +1,7 @@
 """A release as linked data: schema.org on its page, Croissant, RO-Crate.
 
-Written by hand, because the libraries that make them weigh hundreds of megabytes. Tests hold them
-against schema.org's vocabulary, and `make descriptions` against the validators of each.
+They are written by hand, because the libraries for them take hundreds of megabytes. Tests check
+them against schema.org's vocabulary, and `make descriptions` by the validators of each.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from shared.releases.describe import (
 )
 
 LISTED = 5_000
-"""Files that RO-Crate and Croissant name one by one; above, the manifest stands for them."""
+"""Most files that RO-Crate and Croissant list; beyond, the manifest stands for them."""
 
 CROISSANT = "http://mlcommons.org/croissant/1.0"
 CRATE = "https://w3id.org/ro/crate/1.3"
-"""Versions that are written; for RO-Crate the one that its own library writes (rocrate 0.16)."""
+"""Written versions; for RO-Crate, that of its own library (rocrate 0.16)."""
 
 Node = dict[str, Any]
 
@@ -71,11 +71,11 @@ CROISSANT_CONTEXT: Mapping[str, Any] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-"""The names that Croissant 1.0 gives its words (its specification, appendix 1)."""
+"""The JSON-LD context of Croissant 1.0 (its specification, appendix 1)."""
 
 
 def croissant(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
-    """Return the release's Croissant 1.0 description; it is schema.org's `Dataset` too."""
+    """Return the release's Croissant 1.0 description, which is also schema.org's `Dataset`."""
     return {
         "@context": dict(CROISSANT_CONTEXT),
         "@type": "sc:Dataset",
@@ -99,7 +99,7 @@ def croissant(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
 
 
 def page_json_ld(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
-    """Return schema.org's `Dataset` for the release's page: the whole of it, in a few lines."""
+    """Return schema.org's `Dataset` for the release's page, without single files."""
     described: Node = {
         "@context": "https://schema.org/",
         "@type": "Dataset",
@@ -120,9 +120,9 @@ def page_json_ld(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
 
 
 def ro_crate(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
-    """Return the release's ``ro-crate-metadata.json``; paths are the copy's.
+    """Return the release's ``ro-crate-metadata.json``; paths are those of the copy.
 
-    It is flat, as RO-Crate asks: every entity has an id, and is named elsewhere by that alone.
+    It is flat, as RO-Crate requires: every entity has an id, and others refer to it by its id.
     """
     files = _listed(manifest)
     licence = licence_url(manifest.terms.licence)
@@ -198,7 +198,7 @@ def ro_crate(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
 
 
 def _dataset(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
-    """Return what all three say alike."""
+    """Return the properties common to all three."""
     return {
         "name": title(manifest),
         "description": abstract(manifest),
@@ -211,41 +211,41 @@ def _dataset(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
 
 
 def _people(manifest: ReleaseManifest) -> Node:
-    """Return creators and publisher, each told where it is named."""
+    """Return creators and publisher, each described in place."""
     return {
-        "creator": [_person(one) for one in creators(manifest)],
+        "creator": [_person(creator) for creator in creators(manifest)],
         "publisher": {"@type": "Organization", "name": manifest.terms.publisher},
     }
 
 
 def _person(one: Creator) -> Node:
-    """Return somebody in the words of schema.org."""
-    shown: Node = {"@type": "Organization" if one.organisation else "Person", "name": one.name}
+    """Return a creator in schema.org's terms."""
+    person: Node = {"@type": "Organization" if one.organisation else "Person", "name": one.name}
     if one.orcid:
-        shown["@id"] = f"https://orcid.org/{one.orcid}"
-    if one.affiliation and not one.organisation:  # schema.org: people alone have one
-        shown["affiliation"] = {"@type": "Organization", "name": one.affiliation}
-    return shown
+        person["@id"] = f"https://orcid.org/{one.orcid}"
+    if one.affiliation and not one.organisation:  # schema.org: only people have one
+        person["affiliation"] = {"@type": "Organization", "name": one.affiliation}
+    return person
 
 
 def _entities_of_people(manifest: ReleaseManifest) -> tuple[list[Node], list[Node]]:
-    """Return the creators, and the organisations that they belong to; nobody twice."""
+    """Return the creators and their organisations, without duplicates."""
     people: dict[str, Node] = {}
     organisations: dict[str, Node] = {}
-    for number, one in enumerate(creators(manifest), 1):
-        shown = {"@id": f"#creator-{number}", **_person(one)}
-        if "affiliation" in shown:
+    for number, creator in enumerate(creators(manifest), 1):
+        person = {"@id": f"#creator-{number}", **_person(creator)}
+        if "affiliation" in person:
             place = organisations.setdefault(
-                one.affiliation,
-                {"@id": f"#organisation-{len(organisations) + 1}", **shown["affiliation"]},
+                creator.affiliation,
+                {"@id": f"#organisation-{len(organisations) + 1}", **person["affiliation"]},
             )
-            shown["affiliation"] = {"@id": place["@id"]}
-        people.setdefault(shown["@id"], shown)
+            person["affiliation"] = {"@id": place["@id"]}
+        people.setdefault(person["@id"], person)
     return list(people.values()), list(organisations.values())
 
 
 def _entities_of_code(files: list[tuple[str, ReleasedFile]]) -> tuple[list[Node], list[Node]]:
-    """Return what made the files: an action for each version of the code, and the versions."""
+    """Return the origin of the files: an action for each version of the code, and the versions."""
     made: dict[str, list[str]] = {}
     for path, file in files:
         if file.code_version:
@@ -254,7 +254,7 @@ def _entities_of_code(files: list[tuple[str, ReleasedFile]]) -> tuple[list[Node]
     software = [
         {
             "@id": f"#software-{number}",
-            "@type": "CreativeWork",  # a SoftwareApplication would need an address of its own
+            "@type": "CreativeWork",  # a SoftwareApplication would need an address
             "name": version,
             "version": version,
         }
@@ -278,12 +278,12 @@ def _papers(manifest: ReleaseManifest) -> list[str]:
 
 
 def _ids(entities: list[Node]) -> list[Node]:
-    return [{"@id": one["@id"]} for one in entities]
+    return [{"@id": entity["@id"]} for entity in entities]
 
 
 def _crate_file(path: str, file: ReleasedFile) -> Node:
     session = path.partition("/Subjects/")[2].removesuffix(f"/{file.path}")
-    shown = {
+    entity = {
         "@id": quote(path),
         "@type": "File",
         "name": path.rpartition("/")[2],
@@ -291,7 +291,7 @@ def _crate_file(path: str, file: ReleasedFile) -> Node:
         "contentSize": str(file.size),
         "encodingFormat": _media_type(file),
     }
-    return {**shown, "sha256": file.sha256} if file.sha256 else shown
+    return {**entity, "sha256": file.sha256} if file.sha256 else entity
 
 
 def _media_type(file: ReleasedFile) -> str:
@@ -299,5 +299,5 @@ def _media_type(file: ReleasedFile) -> str:
 
 
 def _listed(manifest: ReleaseManifest) -> list[tuple[str, ReleasedFile]]:
-    """Return the files that are named one by one."""
+    """Return the files that are listed one by one."""
     return list(manifest.paths().items())[:LISTED]

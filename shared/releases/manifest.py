@@ -1,4 +1,4 @@
-"""Manifests: their digest, their bytes, what differs between two."""
+"""Manifests: their digest, their bytes, the difference of two."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shared.model.release import FORMAT, ReleasedFile, ReleaseManifest, check_re
 
 
 class BadManifest(ValueError):
-    """A manifest cannot be used; the message says why and what to do."""
+    """A manifest is unusable; the message gives the reason and the remedy."""
 
 
 class FileChange(msgspec.Struct, frozen=True):
-    """A file of which two releases have different content: ids, sizes and hashes of both."""
+    """A file with different content in two releases: ids, sizes and hashes of both."""
 
     path: str
     before: ReleasedFile
@@ -26,7 +26,7 @@ class FileChange(msgspec.Struct, frozen=True):
 
 
 class ReleaseDifference(msgspec.Struct, frozen=True):
-    """What one release has and the other has not, by path in the copy."""
+    """The difference of two releases, by path in the copy."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -37,9 +37,9 @@ class ReleaseDifference(msgspec.Struct, frozen=True):
 
 
 def content_digest(files: Iterable[ReleasedFile]) -> str:
-    """Return the SHA-256 of which files a release has and what is in them.
+    """Return the SHA-256 of a release's paths and contents.
 
-    Code versions, quality and terms are no content.
+    Code versions, quality and terms do not count as content.
     """
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: (file.session, file.path)):
@@ -60,12 +60,12 @@ def decode_manifest(data: bytes, sha256: str | None = None) -> ReleaseManifest:
     ----------
     data : bytes
     sha256 : str, optional
-        What its digest has to be.
+        Its expected digest.
 
     Raises
     ------
     BadManifest
-        It is another one, of a later format, or names what is no path of a file.
+        It has another digest or a later format, or contains an invalid path.
     """
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         raise BadManifest(f"The manifest is not the one of SHA-256 {sha256}: fetch it again.")
@@ -83,10 +83,10 @@ def decode_manifest(data: bytes, sha256: str | None = None) -> ReleaseManifest:
         for session in manifest.sessions:
             if parse_session_path(session.folder).build() != session.folder:
                 raise BadManifest(f"{session.folder} is no session's folder.")
-        known = {session.id for session in manifest.sessions}
+        session_ids = {session.id for session in manifest.sessions}
         for file in manifest.files:
             check_path(file.path)
-            if file.session not in known:
+            if file.session not in session_ids:
                 raise BadManifest(f"{file.path} is of a session that the manifest lacks.")
             if file.size < 0:
                 raise BadManifest(f"{file.path} has {file.size} bytes.")
@@ -98,7 +98,7 @@ def decode_manifest(data: bytes, sha256: str | None = None) -> ReleaseManifest:
 
 
 def difference(before: ReleaseManifest, after: ReleaseManifest) -> ReleaseDifference:
-    """Return what changed from one release to another, in the order of paths."""
+    """Return the changes from one release to another, in the order of paths."""
     old, new = before.paths(), after.paths()
     return ReleaseDifference(
         added=tuple(sorted(new.keys() - old.keys())),

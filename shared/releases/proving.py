@@ -1,8 +1,8 @@
-"""Files of a release as they are copied: read ahead, and proved beside the writing.
+"""Copying files of a release: reading ahead, and proving their content while writing.
 
-Small files are read whole, several at once, so that neither a disk nor a server is waited for one
-by one. Large ones are streams: while a block is written, another thread hashes it. SHA-256 and the
-zip's CRC are made of the very bytes that are written, in one reading.
+Small files are read whole, several at once, to avoid waiting for a disk or server file by file.
+Large ones are streams: while a block is written, another thread hashes it. SHA-256 and the zip's
+CRC are computed from the written bytes, in one pass.
 """
 
 from __future__ import annotations
@@ -30,42 +30,42 @@ except ImportError:  # pragma: no cover - isal has no wheel everywhere
 Block = bytes | memoryview
 
 Blocks = Callable[[str, ReleasedFile], Iterable[Block]]
-"""Yields the bytes of a file of a release, of which the path in the copy is told too.
+"""Takes a file of a release and its path in the copy; yields its bytes.
 
-A block may be written over once `AHEAD` further ones were taken.
+A block may be overwritten once `AHEAD` further ones have been taken.
 """
 
 WHOLE = 2**22
-"""Bytes of the largest file that is read whole."""
+"""Most bytes of a file that is read whole."""
 
 BLOCK = 2**21
-"""Bytes of a block of a larger one."""
+"""Bytes of a block of a larger file."""
 
 AHEAD = 8
-"""Blocks that wait to be hashed at most."""
+"""Most blocks that wait to be hashed."""
 
 BATCH = 32
-"""Small files of a batch at most; a thread reads a batch."""
+"""Most small files of a batch; one thread reads a batch."""
 
 
 class ContentDiffers(ValueError):
-    """The bytes of a file are not those of the release; the message names it."""
+    """The bytes of a file differ from the release; the message names the file."""
 
 
 class WholeFile(msgspec.Struct, frozen=True):
-    """A small file's bytes, which were proved, and their CRC-32."""
+    """A small file's proved bytes, and their CRC-32."""
 
     body: Block
     crc: int
 
 
 class FileStream:
-    """A large file's bytes, which are proved as its end is reached.
+    """A large file's bytes, which are proved at its end.
 
     Attributes
     ----------
     crc : int
-        CRC-32 of the bytes that were taken.
+        CRC-32 of the bytes taken so far.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class FileStream:
         Raises
         ------
         ContentDiffers
-            They are not those of the release; what was yielded is not to be kept.
+            The bytes differ from the release; discard the yielded blocks.
         """
         digest, size = _digest(self._file.file), 0
         waiting: deque[Future[None]] = deque()
@@ -99,7 +99,7 @@ class FileStream:
 
 
 def blocks_of(path: Path) -> Iterator[Block]:
-    """Yield the bytes of a file on this disk, in buffers that are used in turn."""
+    """Yield the bytes of a local file, in buffers that are used in turn."""
     with path.open("rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size <= WHOLE:
             yield file.read()
@@ -120,20 +120,20 @@ def blocks_of(path: Path) -> Iterator[Block]:
 def proved_files(
     files: Sequence[CopiedFile], blocks: Blocks, readers: int = 1
 ) -> Iterator[Iterator[tuple[CopiedFile, WholeFile | FileStream]]]:
-    """Yield files with their contents, in order; a stream has to be read before the next file.
+    """Yield files with their contents, in order; read a stream before taking the next file.
 
     Parameters
     ----------
     files : sequence of CopiedFile
     blocks : callable
     readers : int
-        Batches of small files that are read at once: one of a disk, several over a network, where
-        each file is waited for.
+        Batches of small files to read at once: one from a disk, several over a network, where each
+        file has a delay.
 
     Raises
     ------
     ContentDiffers
-        A file is not what the release says, as soon as its turn has come.
+        A file differs from the release; raised when its turn comes.
     """
     reading, hasher = ThreadPoolExecutor(readers), ThreadPoolExecutor(1)
     try:
@@ -158,38 +158,38 @@ def _contents(
         batch, future = ahead.popleft()
         ahead.extend(islice(waiting, 1))
         if future is None:
-            one = batch[0]
-            yield one, FileStream(one, _blocks(one, blocks), hasher)
+            file = batch[0]
+            yield file, FileStream(file, _blocks(file, blocks), hasher)
         else:
-            for one, found in zip(batch, future.result(), strict=False):
-                if isinstance(found, BaseException):
-                    raise found
-                yield one, found
+            for file, content in zip(batch, future.result(), strict=False):
+                if isinstance(content, BaseException):
+                    raise content
+                yield file, content
 
 
 def _batches(files: Sequence[CopiedFile]) -> Iterator[list[CopiedFile]]:
-    """Yield files that are taken together: each large one alone, small ones up to `WHOLE`."""
+    """Yield batches of files: each large one alone, small ones up to `WHOLE` bytes."""
     batch: list[CopiedFile] = []
     size = 0
-    for one in files:
-        if batch and (len(batch) == BATCH or size + one.size > WHOLE):
+    for file in files:
+        if batch and (len(batch) == BATCH or size + file.size > WHOLE):
             yield batch
             batch, size = [], 0
-        batch.append(one)
-        size += one.size
+        batch.append(file)
+        size += file.size
     if batch:
         yield batch
 
 
 def _read(batch: Sequence[CopiedFile], blocks: Blocks) -> list[WholeFile | BaseException]:
-    """Return the files of a batch; an error in place of the first that cannot be had."""
-    found: list[WholeFile | BaseException] = []
+    """Return the files of a batch, up to an error in place of the first unreadable one."""
+    contents: list[WholeFile | BaseException] = []
     try:
-        for one in batch:
-            found.append(_whole(one, blocks))
+        for file in batch:
+            contents.append(_whole(file, blocks))
     except BaseException as error:
-        found.append(error)
-    return found
+        contents.append(error)
+    return contents
 
 
 def _whole(file: CopiedFile, blocks: Blocks) -> WholeFile:

@@ -1,11 +1,11 @@
-"""Zips of a release: the same release gives the same bytes, and a killed run goes on.
+"""Zips of a release: the same release gives the same bytes, and a killed run can continue.
 
-Files are stored, not compressed: what they hold is compressed already, and where each lies is
-known beforehand. Times, modes and order are fixed and there is nothing else in the headers. The
-library's zipfile makes the headers and the directory; after each file its place is noted in a
-journal beside the zip, from which the next run goes on.
+Files are stored, not compressed: their content is already compressed, and their places are known
+in advance. Times, modes and order are fixed, and the headers hold nothing else. The library's
+zipfile makes the headers and the directory. After each file, its place is noted in a journal
+beside the zip, from which the next run continues.
 
-Contents go through `shared.releases.proving`, which reads, hashes and sums beside the writing.
+`shared.releases.proving` reads, hashes and sums the contents while they are written.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ from shared.releases.copy import CopiedFile
 from shared.releases.proving import Blocks, FileStream, WholeFile, proved_files
 
 Progress = Callable[[str, int], None]
-"""Told of each file that is done, and its bytes."""
+"""Called with the path of each finished file, and its bytes."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Time of all files: the earliest that a zip can say."""
+"""Time of all files: the earliest possible in a zip."""
 
 BUFFER = 2**20
-"""Bytes of small files that are written at once; blocks of large ones go past the buffer."""
+"""Bytes of small files that are written at once; blocks of large ones bypass the buffer."""
 
 SYNCED = 16 * 2**20
-"""Bytes after which what was written is sent to the disk, while more is written."""
+"""Bytes after which the written data are flushed to disk, while more is written."""
 
 HEADERS = 30 + 20 + 46 + 28
-"""Bytes that a file takes beside its content and twice its name (APPNOTE 4.3, with zip64)."""
+"""Overhead of a file in bytes, beside its content and twice its name (APPNOTE 4.3, zip64)."""
 
 END = 56 + 20 + 22
 """Bytes at the end of a zip64."""
 
 
 class TooLargeForPart(ValueError):
-    """A file does not fit into a part of the size asked for."""
+    """A file does not fit into a part of the requested size."""
 
 
 class _Begun(msgspec.Struct, frozen=True):
-    """First line of a journal: what is being written."""
+    """First line of a journal: the zip that is being written."""
 
     plan: str
 
 
 class _Written(msgspec.Struct, frozen=True):
-    """A line of a journal: a file that is in the zip; ``end`` is the offset after it."""
+    """A line of a journal: a file in the zip; ``end`` is the offset after it."""
 
     path: str
     crc: int
@@ -64,13 +64,13 @@ class _Written(msgspec.Struct, frozen=True):
 
 
 def parts_of(files: Sequence[CopiedFile], most: int | None = None) -> list[list[CopiedFile]]:
-    """Return the files of each part, in order: every part is a whole zip.
+    """Return the files of each part, in order; every part is a complete zip.
 
     Parameters
     ----------
     files : sequence of CopiedFile
     most : int, optional
-        Bytes of a part; None puts all into one.
+        Most bytes of a part; None puts everything into one.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def parts_of(files: Sequence[CopiedFile], most: int | None = None) -> list[list[
 
 
 def part_name(out: Path, number: int, count: int) -> Path:
-    """Return the name of a part: ``NAME.zip`` of one, else ``NAME.part02.zip``."""
+    """Return the name of a part: ``NAME.zip`` for a single one, else ``NAME.part02.zip``."""
     if count == 1:
         return out
     return out.with_name(f"{out.name.removesuffix('.zip')}.part{number:02d}.zip")
@@ -110,24 +110,24 @@ def write_zip(
     *,
     readers: int = 1,
 ) -> Path:
-    """Write a zip, or finish one that was begun.
+    """Write a zip, or finish an unfinished one.
 
     Parameters
     ----------
     files : sequence of CopiedFile
     out : Path
-        What it is to be; until it is whole it is ``out.partial``, with a journal beside it.
+        Path of the zip; until it is complete, it is ``out.partial`` with a journal beside it.
     blocks : callable
         Yields the bytes of a release's file.
     progress : callable
-        Told of each file written.
+        Called for each written file.
     readers : int
-        How many small files are read at once, see `proved_files`.
+        Number of small files to read at once, see `proved_files`.
 
     Raises
     ------
     ContentDiffers
-        A file is not what the release says; what was written before stays.
+        A file differs from the release; the files written before it stay.
     """
     partial, journal = out.with_name(f"{out.name}.partial"), out.with_name(f"{out.name}.journal")
     plan = _plan(files)
@@ -145,12 +145,12 @@ def write_zip(
                 _Syncing(file) as syncing,
                 proved_files(files[len(done) :], blocks, readers) as contents,
             ):
-                for one, content in contents:
-                    done.append(_write(file, begun, one, content, syncing))
+                for copied_file, content in contents:
+                    done.append(_write(file, begun, copied_file, content, syncing))
                     begun = done[-1].end
-                    # A note may be on the disk before its file is: then the zip is too short.
+                    # A note may reach the disk before its file; then the zip is too short.
                     _note(notes, done[-1])
-                    progress(one.path, one.size)
+                    progress(copied_file.path, copied_file.size)
         _write_directory(file, files, done)
         file.flush()
         os.fsync(file.fileno())
@@ -166,7 +166,7 @@ def _write(
     content: WholeFile | FileStream,
     syncing: _Syncing,
 ) -> _Written:
-    """Write a file at an offset; return where it is."""
+    """Write a file at an offset; return its place."""
     info = _info(one)
     if isinstance(content, WholeFile):
         info.CRC = content.crc
@@ -191,8 +191,8 @@ def _write_directory(
     file: BinaryIO, files: Sequence[CopiedFile], written: Sequence[_Written]
 ) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for one, place in zip(files, written, strict=True):
-            info = _info(one)
+        for copied_file, place in zip(files, written, strict=True):
+            info = _info(copied_file)
             info.header_offset, info.CRC = place.start, place.crc
             archive.filelist.append(info)
 
@@ -201,12 +201,12 @@ def _info(file: CopiedFile) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(file.path, EPOCH)
     info.create_system, info.external_attr = 3, 0o100644 << 16  # Unix, a plain file
     info.file_size = info.compress_size = file.size
-    info.CRC = 0  # until it is known
+    info.CRC = 0  # set once it is known
     return info
 
 
 class _Syncing:
-    """Sends what was written to the disk beside the writing, so that the end need not wait."""
+    """Flushes written data to disk in the background, so that the end is quick."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._since = file, 0
@@ -230,7 +230,7 @@ class _Syncing:
 
 
 def _plan(files: Sequence[CopiedFile]) -> str:
-    """Return the digest of what is to be written where."""
+    """Return the digest of the planned files and their order."""
     digest = hashlib.sha256()
     for file in files:
         body = hashlib.sha256(file.body or b"").hexdigest()
@@ -246,7 +246,7 @@ def _note(notes: RawIOBase, line: _Begun | _Written) -> None:
 def _resumable(
     partial: Path, journal: Path, plan: str, files: Sequence[CopiedFile]
 ) -> list[_Written]:
-    """Return the files that an earlier run wrote of the very same zip."""
+    """Return the files that an earlier run wrote of the same zip."""
     try:
         first, *lines = journal.read_bytes().split(b"\n")
         length = partial.stat().st_size
@@ -258,7 +258,7 @@ def _resumable(
     for file, line in zip(files, lines, strict=False):
         try:
             written = json.decode(line, _Written)
-        except ValueError:  # the line that was being written
+        except ValueError:  # an unfinished line
             break
         if written.path != file.path or written.end > length:
             break
