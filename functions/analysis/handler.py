@@ -60,7 +60,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _finished(eids: list[str]) -> list[str]:
-    """Bring the pages of sessions up to date; return those whose pages could not be."""
+    """Update the pages of sessions; return the sessions with errors."""
     try:
         return sessions_finished(eids)[1]
     except Exception:
@@ -69,7 +69,7 @@ def _finished(eids: list[str]) -> list[str]:
 
 
 def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Do what an event asks for.
+    """Run the action of an event.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def sessions_finished(eids: Iterable[str]) -> tuple[int, list[str]]:
-    """Bring sessions' pages and what follows from them up to date, each mouse, lab and list once.
+    """Update sessions' pages and their mice's, labs' and lists' pages, each once.
 
     Deleted sessions are no error.
 
@@ -103,7 +103,7 @@ def sessions_finished(eids: Iterable[str]) -> tuple[int, list[str]]:
     changed : int
         Sessions whose pages were written or removed.
     failed : list of str
-        Sessions whose pages could not be brought up to date.
+        Sessions whose pages could not be updated.
     """
     from shared.records.errors import NotFound
     from shared.sessions import store as sessions
@@ -207,7 +207,7 @@ def _nightly_of_lab(site: Site, lab: str, pace: Pace) -> list[Problem]:
 
 
 def _tell(report: BuildReport, **about: Any) -> None:
-    """Log what a build did and could not show, and count what it changed."""
+    """Log the result and the problems of a build, and count the changed pages."""
     from shared.records import metrics
 
     logger.info("site is up to date", extra={"changed": report.changed, **about})

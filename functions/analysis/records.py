@@ -28,7 +28,7 @@ from shared.sessions import store as sessions
 from shared.sessions.contents import session_and_datasets
 
 AT_ONCE = 8
-"""Sessions whose records are read at the same time."""
+"""Sessions read in parallel."""
 
 
 class Records:
@@ -52,7 +52,7 @@ class Records:
         return {str(name) for name in catalog.table("session").select().values("subject")}
 
     def subject(self, nickname: str) -> Subject:
-        """Return what the records say of a subject."""
+        """Return the facts of a subject."""
         item = documents.find("subject", nickname)
         body = item.body if item else {}
         return Subject(

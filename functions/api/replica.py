@@ -2,7 +2,7 @@
 
 A device holds the living colony of its user's labs and the lists that all labs share. Records
 about data (datasets, tasks, insertions, …) are fetched when they are shown. `visible_to` decides
-who may see a row, as for lists; the rest is a choice of what is worth holding.
+who may see a row, as for lists; the declarations here choose the useful kinds.
 """
 
 from __future__ import annotations

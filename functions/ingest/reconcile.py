@@ -32,10 +32,10 @@ def reconcile(
     now: datetime | None = None,
     remaining: Callable[[], timedelta] = lambda: timedelta.max,
 ) -> dict[str, Any]:
-    """End the uploads whose events were lost, and the deletions that a crash cut off.
+    """Complete uploads with lost events, and deletions that a crash interrupted.
 
-    A finished upload is announced to dispatch once more before its request is deleted, so that
-    the first announcement may be lost.
+    A finished upload is announced to dispatch once more before its request is deleted, so a loss
+    of the first announcement does no harm.
 
     Parameters
     ----------

@@ -170,7 +170,7 @@ def _show(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _run_of(row: Row, call: Call) -> Body:
-    """Return a task's run; names of computers are for those who may read the lab's files."""
+    """Return a task's run; only callers who may read the lab's files see names of computers."""
     owner, record = row.get("owner"), row["run_record"]
     if not policy.may_see_files(call.who, row.get("lab")):
         owner, record = None, record and {**record, "worker": None, "host": None}

@@ -1,4 +1,4 @@
-"""Login, who am I, health, the schema."""
+"""Login, the caller's account, health, the schema."""
 
 from __future__ import annotations
 
