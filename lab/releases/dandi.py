@@ -41,7 +41,7 @@ class UploadPart(msgspec.Struct, frozen=True):
     upload_url: str
 
 
-class Upload(msgspec.Struct):
+class DandiUpload(msgspec.Struct):
     """How far an upload has come.
 
     Attributes
@@ -134,7 +134,7 @@ class Dandi:
                 blob = str(self.client.json("POST", "/blobs/digest/", digest)["blob_id"])
             else:
                 parts = msgspec.convert(begun["parts"], tuple[UploadPart, ...])
-                upload = Upload(etag, self.client.url, begun["upload_id"], parts)
+                upload = DandiUpload(etag, self.client.url, begun["upload_id"], parts)
                 blob = self._send_parts(upload, note, path, seen)
         asset = {"blob_id": blob, "metadata": {"path": path.name, "contentSize": size}}
         where = f"/dandisets/{deposit.id}/versions/draft/assets/"
@@ -147,7 +147,7 @@ class Dandi:
         if not note.exists():
             return None
         try:
-            upload = decode(note.read_bytes(), Upload)
+            upload = decode(note.read_bytes(), DandiUpload)
         except Faulty:
             return None
         if (upload.etag, upload.url) != (etag, self.client.url):
@@ -159,7 +159,7 @@ class Dandi:
                 raise
             return None
 
-    def _send_parts(self, upload: Upload, note: Path, path: Path, seen: Seen) -> str:
+    def _send_parts(self, upload: DandiUpload, note: Path, path: Path, seen: Seen) -> str:
         """Send the parts that have not arrived; return the id of the blob that they make."""
         start = 0
         with path.open("rb") as file:
@@ -188,7 +188,7 @@ class Dandi:
         return str(self.client.json("POST", f"{where}/validate/")["blob_id"])
 
 
-def _keep(note: Path, upload: Upload) -> None:
+def _keep(note: Path, upload: DandiUpload) -> None:
     partial = note.with_name(f"{note.name}.tmp")
     partial.touch(0o600)
     partial.write_bytes(encode(upload))
