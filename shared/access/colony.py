@@ -1,4 +1,4 @@
-"""Who may write a record of a lab's colony and notebook: one decision, with its reason.
+"""Permission to write a record of a lab's colony and notebook: one decision, with its reason.
 
 Routes of single records, batches, undo and the marks in a device's replica ask it. A lab is open
 unless it says otherwise: all its members write its records. In a closed lab, an animal's records

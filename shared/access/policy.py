@@ -58,7 +58,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 ALLOWED = Decision(True)
 REFUSED = "You do not have permission to perform this action."
-"""How the Alyx REST contract words a refusal."""
+"""The text of a refusal in the Alyx REST contract."""
 
 
 class Rule(msgspec.Struct, frozen=True):

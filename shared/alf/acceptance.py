@@ -119,7 +119,7 @@ def check_contents(
             )
     for unequal in _unequal_rows(headers, registered or {}):
         problems[unequal.where] = unequal
-    return {path: found for path, found in headers.items() if path not in problems}, problems
+    return {path: header for path, header in headers.items() if path not in problems}, problems
 
 
 def _unequal_rows(

@@ -157,8 +157,8 @@ def dimensions(filename: str) -> tuple[str, ...] | None:
         shape = match_dataset_type(filename).shape
     except (DatasetTypeNotFound, DatasetTypeAmbiguous):
         name = _names(without_uuid(filename.rpartition("/")[2]))[-1].partition(".")[0]
-        known = _dimensions_of_objects().get(name.casefold(), {""})
-        return (next(iter(known)),) if len(known) == 1 else None
+        first_dimensions = _dimensions_of_objects().get(name.casefold(), {""})
+        return (next(iter(first_dimensions)),) if len(first_dimensions) == 1 else None
     if shape == "file":
         return None
     return tuple(part.strip() for part in shape.split(","))
@@ -187,13 +187,13 @@ def data_format(filename: str) -> DataFormat:
     try:
         return _BY_EXTENSION[extension.lower()]
     except KeyError:
-        known = ", ".join(sorted(filter(None, _BY_EXTENSION)))
+        extensions = ", ".join(sorted(filter(None, _BY_EXTENSION)))
         raise DataFormatNotFound(
             filename,
             "extension",
             extension,
             "not the extension of a data format",
-            f"use one of {known}, or register the format",
+            f"use one of {extensions}, or register the format",
         ) from None
 
 

@@ -175,14 +175,14 @@ def check_arguments(arguments: object) -> None:
     if isinstance(arguments, dict):
         for key, value in arguments.items():
             kind = next((k for k in ("collection", "revision") if str(key).endswith(k)), None)
-            for each in value if isinstance(value, list) else [value]:
-                if kind and isinstance(each, str) and each:
+            for item in value if isinstance(value, list) else [value]:
+                if kind and isinstance(item, str) and item:
                     try:
-                        check(kind, each)
+                        check(kind, item)
                     except ValueError as error:
                         raise ValueError(f"{key}: {error}") from None
-                elif isinstance(each, (dict, list)):
-                    check_arguments(each)
+                elif isinstance(item, (dict, list)):
+                    check_arguments(item)
     elif isinstance(arguments, list):
-        for each in arguments:
-            check_arguments(each)
+        for item in arguments:
+            check_arguments(item)

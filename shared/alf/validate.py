@@ -166,17 +166,21 @@ def check_rows(headers: Mapping[str, Header]) -> list[RowsInconsistent]:
     tables: defaultdict[tuple[str, str, str | None, str], dict[str, int]] = defaultdict(dict)
     problems = []
     for key, (_, path) in latest.items():
-        parsed, found = parse_dataset_path(key), headers[path]
+        parsed, file_header = parse_dataset_path(key), headers[path]
         expected = dimensions(parsed.filename)
-        if found.rows is None or expected is None:
+        if file_header.rows is None or expected is None:
             continue
         if parsed.attribute.startswith("timestamps") and len(expected) == 1:
-            if found.shape == (2, 2) or (found.shape is None and found.rows == 2):
+            if file_header.shape == (2, 2) or (
+                file_header.shape is None and file_header.rows == 2
+            ):
                 continue
-            if found.shape and found.shape[1:] not in ((), (1,)):
-                problems.append(_wrong_timestamps(path, found.shape))
+            if file_header.shape and file_header.shape[1:] not in ((), (1,)):
+                problems.append(_wrong_timestamps(path, file_header.shape))
                 continue
-        tables[parsed.collection, parsed.object, parsed.extra, expected[0]][path] = found.rows
+        tables[parsed.collection, parsed.object, parsed.extra, expected[0]][path] = (
+            file_header.rows
+        )
     for (_, object_name, _, _), rows in tables.items():
         problems += _unequal(object_name, rows)
     return problems

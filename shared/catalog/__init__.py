@@ -1,6 +1,6 @@
 """Search: every kind of record in memory, caught up with what was written a moment ago.
 
-`table` gives a kind's rows; `start_request` says that the next look catches up first.
+`table` returns a kind's rows; after `start_request`, the next access catches up first.
 """
 
 from shared.catalog.damaged import Damaged

@@ -183,7 +183,7 @@ class Builder:
         ]
 
     def _owners(self, datasets: list[Row]) -> list[Row]:
-        owners = {row["session"] for row in datasets}
+        owners = {dataset["session"] for dataset in datasets}
         return self.index.table("session").select([Where("id", "in", owners)]).all()
 
 

@@ -110,10 +110,14 @@ class Index:
         """
         with self._lock:
             tables = [table for kind, table in self.tables.items() if kind in kinds]
-            if self._at is None or at < self._at or any(at < each.told_from for each in tables):
+            if (
+                self._at is None
+                or at < self._at
+                or any(at < kind_table.told_from for kind_table in tables)
+            ):
                 return None
-            found = [change for each in tables for change in each.changed_since(at)]
-            return sorted(found, key=lambda change: change.at)
+            changes = [change for kind_table in tables for change in kind_table.changed_since(at)]
+            return sorted(changes, key=lambda change: change.at)
 
     @property
     def valid_from(self) -> str:
@@ -197,7 +201,7 @@ def current() -> Index:
 def _take_own(changes: list[Change]) -> None:
     """Apply changes that this process has just committed to its index."""
     if _index is not None:
-        rows = json.dumps([each.row for each in changes])  # a copy, which nobody else changes
+        rows = json.dumps([change.row for change in changes])  # a copy, which nobody else changes
         _index.take_own(
             [replace(old, row=row) for old, row in zip(changes, json.loads(rows), strict=True)]
         )

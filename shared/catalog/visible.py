@@ -57,7 +57,7 @@ def released_tags(tables: Tables, at: datetime | None = None) -> set[str]:
     """
     at = at or moment.now()
     marked = tables("tag").select([Where("public", "exact", True)]).all()
-    public = {row["name"] for row in marked if is_public(of_tag(row), at)}
+    public = {tag["name"] for tag in marked if is_public(of_tag(tag), at)}
 
     def held(name: str) -> bool:
         base = tag_of_nwb(name)
@@ -125,7 +125,7 @@ def calendar_of(tables: Tables) -> Calendar:
 
 def zones_of(tables: Tables) -> dict[str, str]:
     """Return the time zone of each lab."""
-    return {row["name"]: row.get("timezone") or "UTC" for row in tables("lab").rows()}
+    return {lab["name"]: lab.get("timezone") or "UTC" for lab in tables("lab").rows()}
 
 
 def of_row(session: Row, calendar: Calendar) -> Visibility:

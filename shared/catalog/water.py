@@ -80,24 +80,29 @@ def _control(subject: Row, mine: Mapping[str, Sequence[Row]]) -> WaterControl:
         birth_date=date.fromisoformat(birth) if birth else None,
         nickname=subject["nickname"],
         surgeries=[
-            Surgery(_wall(row["start_time"]), float(row.get("implant_weight") or 0))
-            for row in mine["surgery"]
-            if row.get("start_time")
+            Surgery(_wall(record["start_time"]), float(record.get("implant_weight") or 0))
+            for record in mine["surgery"]
+            if record.get("start_time")
         ],
         restrictions=[
             Restriction(
-                _wall(row["start_time"]),
-                _clock(row.get("end_time")),
-                float(row.get("reference_weight") or 0),
+                _wall(record["start_time"]),
+                _clock(record.get("end_time")),
+                float(record.get("reference_weight") or 0),
             )
-            for row in mine["water-restriction"]
+            for record in mine["water-restriction"]
         ],
         weighings=[
-            Weighing(_wall(row["date_time"]), float(row["weight"])) for row in mine["weighing"]
+            Weighing(_wall(record["date_time"]), float(record["weight"]))
+            for record in mine["weighing"]
         ],
         waters=[
-            Water(_wall(row["date_time"]), row.get("water_administered"), bool(row.get("session")))
-            for row in mine["watering"]
+            Water(
+                _wall(record["date_time"]),
+                record.get("water_administered"),
+                bool(record.get("session")),
+            )
+            for record in mine["watering"]
         ],
     )
 
@@ -117,15 +122,15 @@ def local(when: datetime, lab: str | None) -> datetime:
 
 def summaries(subjects: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """Return the water values of subjects by nickname, by one pass over each kind."""
-    names = {row["nickname"] for row in subjects}
+    names = {subject["nickname"] for subject in subjects}
     ever = table("water-restriction").select([Where("subject", "in", names)]).values("subject")
-    restricted = [row for row in subjects if row["nickname"] in ever]
-    values: dict[str, dict[str, Any]] = {row["nickname"]: dict(EMPTY) for row in subjects}
-    for row, control_ in zip(restricted, controls(restricted).values(), strict=True):
-        now = now_in(row["lab"])
+    restricted = [subject for subject in subjects if subject["nickname"] in ever]
+    values: dict[str, dict[str, Any]] = {subject["nickname"]: dict(EMPTY) for subject in subjects}
+    for subject, control_ in zip(restricted, controls(restricted).values(), strict=True):
+        now = now_in(subject["lab"])
         expected = control_.expected_water(now)
         restriction = control_.restriction_at(now)
-        values[row["nickname"]] = {
+        values[subject["nickname"]] = {
             "reference_weight": control_.reference_weight(now),
             "last_water_restriction": restriction.start.isoformat() if restriction else None,
             "expected_water": expected,

@@ -232,7 +232,7 @@ def as_samples(samples: object, name: str = "the array") -> Samples:
     if array.ndim != 2:
         raise CodecError(f"{name} has {array.ndim} dimensions; recordings have samples × channels")
     if array.dtype.newbyteorder("=") not in DTYPE_CODES:
-        kinds = ", ".join(each.name for each in DTYPE_CODES)
+        kinds = ", ".join(dtype.name for dtype in DTYPE_CODES)
         raise CodecError(f"{name} holds {array.dtype}; the codec takes {kinds}")
     if not 1 <= array.shape[1] <= MAX_CHANNELS:
         raise CodecError(f"{name} has {array.shape[1]} channels; 1 to {MAX_CHANNELS} are possible")

@@ -218,14 +218,16 @@ def _classify(row: Ints) -> NDArray[np.uint8]:
 
     while len(totals) > 1:
         losses = [
-            bits(one[0] + two[0], one[1] + two[1]) - bits(*one[:2]) - bits(*two[:2])
-            for one, two in pairwise(totals)
+            bits(first[0] + second[0], first[1] + second[1]) - bits(*first[:2]) - bits(*second[:2])
+            for first, second in pairwise(totals)
         ]
         least = int(np.argmin(losses))
         if losses[least] > TABLE_BITS and len(totals) <= MAX_CLASSES:
             break
-        one, two = totals[least], totals[least + 1]
-        totals[least : least + 2] = [(one[0] + two[0], one[1] + two[1], one[2] + two[2])]
+        first, second = totals[least], totals[least + 1]
+        totals[least : least + 2] = [
+            (first[0] + second[0], first[1] + second[1], first[2] + second[2])
+        ]
     final = np.zeros(len(values), np.uint8)
     for index, (_, _, members) in enumerate(totals):
         final[members] = index

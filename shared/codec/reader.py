@@ -333,8 +333,8 @@ OPEN_READERS: "weakref.WeakSet[Reader]" = weakref.WeakSet()
 
 
 def _start_all_again() -> None:
-    for each in list(OPEN_READERS):
-        each.start_again()
+    for reader in list(OPEN_READERS):
+        reader.start_again()
 
 
 if hasattr(os, "register_at_fork"):

@@ -117,9 +117,9 @@ def _index_of(header: RecordingHeader, found: dict[int, FoundChunk]) -> Recordin
     index.bounds = chunk_bounds(samples, header.chunk_length)
     position, index.offsets = HEADER.size, []
     for number in range(index.n_chunks):
-        each = found.get(number)
-        index.offsets.append(each.offset if each else position)
-        index.crcs.append(each.crc if each else 0)
-        position = each.offset + each.header.size if each else position
+        entry = found.get(number)
+        index.offsets.append(entry.offset if entry else position)
+        index.crcs.append(entry.crc if entry else 0)
+        position = entry.offset + entry.header.size if entry else position
     index.offsets.append(position)
     return index

@@ -12,8 +12,8 @@ def two_axes(key: Any) -> tuple[Any, Any]:
         return slice(None), slice(None)
     if not isinstance(key, tuple):
         return key, slice(None)
-    if Ellipsis in [each for each in key if not isinstance(each, np.ndarray)]:
-        at = next(i for i, each in enumerate(key) if each is Ellipsis)
+    if Ellipsis in [part for part in key if not isinstance(part, np.ndarray)]:
+        at = next(i for i, part in enumerate(key) if part is Ellipsis)
         key = key[:at] + (slice(None),) * (3 - len(key)) + key[at + 1 :]
     if len(key) > 2:
         raise IndexError(f"{len(key)} indices for a recording of samples × channels")

@@ -116,7 +116,9 @@ def delete_dataset(
 def _revisions(datasets: dict[str, Dataset], item: Dataset) -> list[Dataset]:
     """Return all revisions of a dataset among the session's datasets."""
     group = (item.collection, item.name)
-    return [each for each in datasets.values() if (each.collection, each.name) == group]
+    return [
+        dataset for dataset in datasets.values() if (dataset.collection, dataset.name) == group
+    ]
 
 
 def _tell_dispatch(owner: str) -> None:

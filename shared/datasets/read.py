@@ -28,15 +28,15 @@ def datasets_of(owner: str, *, strong: bool = True) -> list[Dataset]:
 
 def owners_of(ids: Iterable[str]) -> list[str]:
     """Return the possible owners (sessions or other records) of datasets, by ids."""
-    uuids = {each for each in ids if is_uuid(each)}
-    wanted = {(keys.prefix(each), "A") for each in uuids}
-    wanted |= {(keys.external(each), "A") for each in uuids}
+    uuids = {identity for identity in ids if is_uuid(identity)}
+    wanted = {(keys.prefix(identity), "A") for identity in uuids}
+    wanted |= {(keys.external(identity), "A") for identity in uuids}
     return sorted({item.to for item in Pointer.batch_get(sorted(wanted))})
 
 
 def places_of(ids: Iterable[str]) -> set[tuple[str, str]]:
     """Return the places (owner, path) of datasets, by ids."""
-    wanted = {each.replace("-", "") for each in ids}
+    wanted = {identity.replace("-", "") for identity in ids}
     datasets = ((owner, item) for owner in owners_of(ids) for item in datasets_of(owner))
     return {(owner, item.path) for owner, item in datasets if item.id in wanted}
 

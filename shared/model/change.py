@@ -1,4 +1,4 @@
-"""One committed change of a record, as it goes from the write to feed, journal and lists."""
+"""One committed change of a record, on its way from the write to feed, journal and lists."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class Change(Struct, frozen=True):
     Attributes
     ----------
     at : str
-        When, as `shared.model.moment.stamp` writes it; sorts as text.
+        Time, as `shared.model.moment.stamp` writes it; sorts as text.
     kind, key : str
-        Which record.
+        Kind and key of the record.
     version : int
-        Version of the record; of two changes of a record the higher one is the later.
+        Version of the record; among its changes, a higher version is later.
     row : dict or None
-        The record's row from then on; None if it was deleted.
+        The record's new row; None if it was deleted.
     """
 
     at: str

@@ -106,7 +106,7 @@ class StoredRequest(msgspec.Struct, frozen=True):
 
     def file(self, path: Any) -> FileRequest | None:
         """Return one of the files."""
-        return next((each for each in self.files if each.path == path), None)
+        return next((file for file in self.files if file.path == path), None)
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -193,7 +193,7 @@ class Manifest(msgspec.Struct, frozen=True):
         """Return the final state of the upload; ``late`` if it has expired."""
         if self.datasets or self.present:
             return UploadState.PARTIAL if self.refused else UploadState.REGISTERED
-        nothing_came = all(each.code == "not_received" for each in self.refused)
+        nothing_came = all(refusal.code == "not_received" for refusal in self.refused)
         return UploadState.EXPIRED if late and nothing_came else UploadState.REJECTED
 
 

@@ -41,7 +41,7 @@ class HookEvent(msgspec.Struct, frozen=True):
     type : str
         A `Happening`.
     at : str
-        When it was committed, UTC.
+        Time of the commit, UTC.
     labs : tuple of str
         Labs it belongs to.
     data : dict

@@ -51,7 +51,7 @@ def facts_of(lab: Row) -> LabFacts:
         sessions=tuple(_sessions(name, now)),
         tasks=tuple(_tasks(name, now)),
         waiting=len(waiting),
-        waiting_since=min((_local(row["datetime"], name) for row in waiting), default=None),
+        waiting_since=min((_local(task["datetime"], name) for task in waiting), default=None),
     )
 
 
@@ -79,9 +79,9 @@ def _mice(lab: str, now: datetime) -> Iterable[WatchedMouse]:
         .select([mine, Where("date_time", "gte", today)])
         .values("subject")
     )
-    rows = [alive[each] for each in sorted(watched)]
-    controls = water.controls(rows) if rows else {}
-    for row in rows:
+    mice = [alive[nickname] for nickname in sorted(watched)]
+    controls = water.controls(mice) if mice else {}
+    for row in mice:
         yield WatchedMouse(controls[row["nickname"]], _names(row.get("responsible_user")))
 
 
@@ -89,14 +89,14 @@ def _pairs(lab: str, now: datetime) -> Iterable[OpenPair]:
     """Yield the open breeding pairs of the lab's lines."""
     today = now.date().isoformat()
     lines = {row["name"] for row in _of_lab("line", lab)}
-    rows = catalog.table("breeding-pair").select([Where("line", "in", lines)]).all()
-    rows = [row for row in rows if not row.get("end_date") or row["end_date"] > today]
-    names = {row["name"] for row in rows}
+    pairs = catalog.table("breeding-pair").select([Where("line", "in", lines)]).all()
+    pairs = [row for row in pairs if not row.get("end_date") or row["end_date"] > today]
+    names = {row["name"] for row in pairs}
     litters = defaultdict(list)
     for each in catalog.table("litter").select([Where("breeding_pair", "in", names)]).all():
         if each.get("birth_date"):
             litters[each["breeding_pair"]].append(date.fromisoformat(each["birth_date"]))
-    for row in rows:
+    for row in pairs:
         parents = [row.get(each) for each in ("father", "mother1", "mother2")]
         keepers = [(catalog.table("subject").get(each) or {}) for each in parents if each]
         yield OpenPair(

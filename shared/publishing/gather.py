@@ -175,7 +175,7 @@ def _read(eid: str, tag: str, stamp: str) -> _GatheredSession:
 
 
 def _refuse_absent(found: Iterable[_GatheredSession]) -> None:
-    absent = sorted(path for each in found for path in each.absent)
+    absent = sorted(path for session in found for path in session.absent)
     if absent:
         named = ", ".join(absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
         raise NotReleasable(

@@ -89,8 +89,10 @@ def make(record: ReleaseRecord, days: int, note: str, *, who: str) -> tuple[Revi
 
 def links_of(record: ReleaseRecord) -> list[ReviewerLink]:
     """Return the addresses of a version, oldest first."""
-    rows = catalog.table(KIND).select([Where("release", "exact", record.key)]).all()
-    return sorted((json.read(row, ReviewerLink) for row in rows), key=lambda link: link.created)
+    stored_links = catalog.table(KIND).select([Where("release", "exact", record.key)]).all()
+    return sorted(
+        (json.read(row, ReviewerLink) for row in stored_links), key=lambda link: link.created
+    )
 
 
 def revoke(record: ReleaseRecord, identity: str, *, who: str) -> ReviewerLink:

@@ -133,8 +133,8 @@ def read_header(data: bytes, name: str) -> tuple[RecordingIndex, Deflation]:
                 f"{' and '.join(KNOWN_VERSIONS)}, and 'zlib'"
             )
         dtype = np.dtype(str(header["dtype"]))
-        bounds = [int(each) for each in header["chunk_bounds"]]
-        offsets = [int(each) for each in header["chunk_offsets"]]
+        bounds = [int(number) for number in header["chunk_bounds"]]
+        offsets = [int(number) for number in header["chunk_offsets"]]
         channels, rate = int(header["n_channels"]), float(header["sample_rate"])
         # Before August 2019, the order could not be chosen; it was that of the samples in memory.
         order = str(header.get("chunk_order", "C"))
@@ -174,7 +174,7 @@ def find_header(path: Path) -> Path:
     if beside.is_file():
         return beside
     stem = _bare(path)
-    matches = [each for each in path.parent.glob("*.ch") if _bare(each) == stem]
+    matches = [header for header in path.parent.glob("*.ch") if _bare(header) == stem]
     if len(matches) == 1:
         return matches[0]
     raise CodecError(f"{path.name}: there is no header {beside.name} beside it; name it")

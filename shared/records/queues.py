@@ -68,7 +68,7 @@ def look(queue_url: str, most: int) -> list[str]:
             batch = sqs.receive_message(
                 QueueUrl=queue_url, MaxNumberOfMessages=min(most, 10), VisibilityTimeout=0
             ).get("Messages", [])
-            texts |= {each["MessageId"]: each["Body"][:SHOWN_BYTES] for each in batch}
+            texts |= {message["MessageId"]: message["Body"][:SHOWN_BYTES] for message in batch}
             if not batch or len(texts) >= most:
                 break
     except Exception:
@@ -103,13 +103,13 @@ def redrive(queue: str, *, drop: tuple[type, ...] = (), most: int = 1000) -> tup
         ).get("Messages", [])
         if not batch:
             break
-        for each in batch:
-            if _is_one_of(each["Body"], drop):
+        for message in batch:
+            if _is_one_of(message["Body"], drop):
                 dropped += 1
             else:
-                sqs.send_message(QueueUrl=main, MessageBody=each["Body"])
+                sqs.send_message(QueueUrl=main, MessageBody=message["Body"])
                 sent += 1
-            sqs.delete_message(QueueUrl=dead(main), ReceiptHandle=each["ReceiptHandle"])
+            sqs.delete_message(QueueUrl=dead(main), ReceiptHandle=message["ReceiptHandle"])
     return sent, dropped
 
 
@@ -138,7 +138,7 @@ def notify_all(queue: str, hints: Sequence[messages.Message]) -> None:
 
     def send_some(some: Sequence[messages.Message]) -> None:
         entries = [
-            {"Id": str(i), "MessageBody": messages.encode(each)} for i, each in enumerate(some)
+            {"Id": str(i), "MessageBody": messages.encode(hint)} for i, hint in enumerate(some)
         ]
         try:
             answer = aws.client("sqs").send_message_batch(QueueUrl=url(queue), Entries=entries)

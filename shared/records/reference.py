@@ -100,14 +100,14 @@ def rows() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield the records as (kind, key, body)."""
     from shared.alf.dataset_types import DATA_FORMATS, DATASET_TYPES
 
-    for each in DATASET_TYPES.values():
+    for dataset_type in DATASET_TYPES.values():
         body = {
-            "name": each.name,
-            "filename_pattern": each.filename_pattern.lower(),
-            "description": each.description,
+            "name": dataset_type.name,
+            "filename_pattern": dataset_type.filename_pattern.lower(),
+            "description": dataset_type.description,
             "created_by": None,
         }
-        yield "dataset-type", each.name, body
+        yield "dataset-type", dataset_type.name, body
     for format_ in DATA_FORMATS.values():
         extension = f".{format_.extension}" if format_.extension else ""
         body = {

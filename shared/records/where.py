@@ -214,7 +214,7 @@ class Either(Where, frozen=True):
 
     def on_rows(self) -> Test:
         """Return the test of a whole row."""
-        tests = [each.on_rows() for each in self.value]
+        tests = [where.on_rows() for where in self.value]
         return lambda row: any(test(row) for test in tests)
 
 
@@ -290,6 +290,6 @@ def items_where(field: str, where: Where) -> Where:
 
     def any_of(value: Any) -> bool:
         items = value if isinstance(value, list) else [value]
-        return any(isinstance(each, dict) and test(each) for each in items)
+        return any(isinstance(item, dict) and test(item) for item in items)
 
     return Where(field, "test", any_of, where.negate)

@@ -77,8 +77,8 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
     def __post_init__(self) -> None:
         """Set the version."""
         if not self.version:
-            known = self.before
-            self.version = first_version() if known is None else int(known.version) + 1
+            before = self.before
+            self.version = first_version() if before is None else int(before.version) + 1
 
     @property
     def is_change(self) -> bool:
@@ -314,12 +314,12 @@ def _parts(writes: Sequence[Write]) -> Iterator[list[Write]]:
 def _write_part(
     part: Sequence[Write], who: str, group: str | None, extra: Extra | None
 ) -> list[Document | None]:
-    own = {each.name for each in part}
-    needs = sorted({need for each in part for need in each.needs} - own)
+    own = {write.name for write in part}
+    needs = sorted({need for write in part for need in write.needs} - own)
     try:
-        made = sum(each.before is None for each in part)
+        made = sum(write.before is None for write in part)
         with transaction(group, of_many=made >= MANY) as writes:
-            items = [each.add_to(writes, who) for each in part]
+            items = [write.add_to(writes, who) for write in part]
             hold(writes, needs)
             if extra:
                 extra(writes)
@@ -373,13 +373,13 @@ def _write_staged(
 
 def hold(writes: Transaction, names: Iterable[Name]) -> None:
     """Add the conditions that some records exist and are not being deleted."""
-    for each in sorted(names):
-        writes.check(Record, *leaving.place_of(*each), leaving.there())
+    for name in sorted(names):
+        writes.check(Record, *leaving.place_of(*name), leaving.there())
 
 
 def _say_why(part: Sequence[Write], needs: Sequence[Name]) -> None:
     """Raise the reason of a refused transaction, unless another try may succeed."""
     leaving.check_there(needs)
-    for each in part:
-        if each.body is not None and (taken := each.taken()):
-            raise Exists(taken, each.key, each.kind) from None
+    for write in part:
+        if write.body is not None and (taken := write.taken()):
+            raise Exists(taken, write.key, write.kind) from None

@@ -234,8 +234,8 @@ def _plan(files: Sequence[CopiedFile]) -> str:
     digest = hashlib.sha256()
     for file in files:
         body = hashlib.sha256(file.body or b"").hexdigest()
-        known = (file.file.sha256 or file.file.md5 or "") if file.file else body
-        digest.update(f"{file.path}\x1f{file.size}\x1f{known}\n".encode())
+        checksum = (file.file.sha256 or file.file.md5 or "") if file.file else body
+        digest.update(f"{file.path}\x1f{file.size}\x1f{checksum}\n".encode())
     return digest.hexdigest()
 
 
