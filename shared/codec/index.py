@@ -28,7 +28,7 @@ from shared.codec.errors import (
 ALGORITHM = "fornix-ephys"
 TRAILER_MAGIC = b"FXEINDEX"
 TRAILER = struct.Struct("<8sQIIII")
-#: Most chunks, and longest index.
+#: Most chunks, and most bytes of an index.
 MAX_CHUNKS = 1 << 26
 MAX_INDEX_BYTES = 1 << 30
 #: Advice about a torn file.

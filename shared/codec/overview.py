@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Every so many-th sample is used.
+#: One in so many samples is used.
 EVERY = 8
 #: Steps per doubling of the loudness.
 STEPS = 8

@@ -12,7 +12,7 @@ from shared.codec.workspace import WORKSPACE
 
 #: Least number of samples per value of a table; with fewer, the table does not pay.
 SAMPLES_PER_VALUE = 8
-#: Values are sparse if they are less than this share of the range of most samples.
+#: Samples are sparse if less than this share of the values in their range is in use.
 SPARSE = 0.6
 #: Smallest range that is too wide for a table of marks of the values in use.
 WIDE = 1 << 16

@@ -90,7 +90,7 @@ def _serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # left to the parent
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    for each in others:  # the parent's ends, which a fork copies: held open, none would see it die
+    for each in others:  # ends copied by the fork, which would hide the parent's death
         each.close()
     WORKSPACE.arrays.clear()  # writing to the parent's pages would copy them one by one
     with contextlib.suppress(EOFError, OSError):
