@@ -135,11 +135,10 @@ def check_rows(headers: Mapping[str, Header]) -> list[RowsInconsistent]:
     """Find the files whose number of rows differs from that of the rest of their object.
 
     Files of one object and collection with the same first dimension in the table of dataset types
-    are columns of one table. So they have the same number of rows, or one row. A
-    one-dimensional ``timestamps`` file may instead hold two points (sample, time) of a linear
-    clock; in a header without shape, two rows count as such. Files of the same object with
-    different extra parts (``part00``, ``probe01``) are separate tables. Only the latest revision
-    of a file counts.
+    are columns of one table. So they have the same number of rows, or one row. A one-dimensional
+    ``timestamps`` file may instead hold two points (sample, time) of a linear clock; in a header
+    without shape, two rows count as such. Files of an object with different extra parts
+    (``part00``) are separate tables. Only the latest revision of a file counts.
     Source: ONE convention, "row consistency"; :func:`~shared.alf.dataset_types.dimensions`.
 
     Parameters
