@@ -154,6 +154,7 @@ spikeinterface: setup  ## the codec's reader in SpikeInterface, which is install
 	.venv/spikeinterface/bin/pip install --quiet spikeinterface==0.105.3 zstandard isal zlib-ng msgspec \
 	    scipy hypothesis pytest pytest-timeout requests
 	.venv/spikeinterface/bin/python -m pytest -p no:cacheprovider tests/codec/test_plugins.py
+	$(BIN)/pytest -p no:cacheprovider tests/releases/test_spikeinterface_apart.py
 
 nwb: setup  ## NWB as Zarr, by reference and before DANDI's own client, which are installed apart
 	test -x .venv/nwb/bin/python || python3 -m venv .venv/nwb

@@ -194,6 +194,26 @@ class OpenedData:
         """
         return open_video(self.source, self._file(self._chosen(session, None), name, None))
 
+    def address(self, session: str, name: str) -> str:
+        """Return where other programs find a file: its path, or an address that answers ranges.
+
+        The address of a file of a public release lasts as long as the release. Other addresses of
+        a server are valid for an hour.
+
+        Parameters
+        ----------
+        session : str
+        name : str
+            Its file's name, or path.
+
+        Examples
+        --------
+        >>> read_fornix(data.address(eid, "raw.ap.ebin"))  # doctest: +SKIP
+        """
+        return self.source.lasting_address(
+            self._file(self._chosen(str(session), None), name, None)
+        )
+
     def references(self, session: str, name: str) -> dict[str, Any]:
         """Return a compressed recording as references of a Zarr array, for fsspec.
 

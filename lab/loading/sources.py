@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from lab.client import RecordMissing
 from lab.releases.remote import ReleaseServer
@@ -20,6 +20,7 @@ from shared.model.release import (
     ReleasedSession,
     ReleaseManifest,
     ReleaseRecord,
+    ReleaseState,
     ReleaseTerms,
 )
 from shared.releases.copy import MANIFEST, TABLES
@@ -49,6 +50,9 @@ class DataSource(Protocol):
 
     def address(self, file: ReleasedFile) -> str:
         """Return an address that answers ranges, or a path, for external readers."""
+
+    def lasting_address(self, file: ReleasedFile) -> str:
+        """Return an address or path that is good as long as the data are there, where possible."""
 
     def index(self, file: ReleasedFile) -> ObjectIndex | None:
         """Return the index of a large file over a network, if known."""
@@ -133,6 +137,8 @@ class FolderSource(_Indexed):
         """Return a file's path."""
         return str(self.root / self.path_of(file))
 
+    lasting_address = address
+
 
 class ZipSource(_Indexed):
     """A zip, or its parts, without unpacking: stored files are read in place."""
@@ -193,6 +199,8 @@ class ZipSource(_Indexed):
         """Refuse: external readers need a file."""
         raise NoData(f"{file.path} is in a zip: unpack it, or open the release by its address.")
 
+    lasting_address = address
+
 
 class _OnServer:
     """Files on a server."""
@@ -211,6 +219,8 @@ class _OnServer:
         """Return an address that is valid for an hour."""
         return self.server.location(file)
 
+    lasting_address = address
+
     def index(self, file: ReleasedFile) -> ObjectIndex | None:
         """Return the index of a large file, if the server has one."""
         return self.server.index(file)
@@ -222,7 +232,11 @@ class ReleaseSource(_OnServer, _Indexed):
     def __init__(self, server: ReleaseServer, record: ReleaseRecord) -> None:
         self.server, self.name = server, f"{server.url}/releases/{record.name}/{record.version}"
         self.manifest = server.manifest(record)
-        self.hidden = record.withdrawn
+        self.hidden, self.public = record.withdrawn, record.state is ReleaseState.PUBLISHED
+
+    def lasting_address(self, file: ReleasedFile) -> str:
+        """Return the server's own address of a public file, which leads to its bytes."""
+        return f"{self.server.url}/{quote(file.place)}" if self.public else self.address(file)
 
 
 class ApiSource(_OnServer):

@@ -66,6 +66,12 @@ def test_a_folder_a_copy_a_zip_and_its_parts_load_alike(folder: Path, tmp_path: 
         (session,) = data.sessions
         assert (session.subject, session.date, session.number) == (SUBJECT, "2024-07-01", 1)
         compare(data, written, session.id)
+        if where.is_dir():
+            address = Path(data.address(session.id, "spikes.times.npy"))
+            assert np.array_equal(np.load(address), written["alf/probe00/spikes.times.npy"])
+        else:
+            with pytest.raises(fornix.NoData, match="unpack it"):
+                data.address(session.id, "spikes.times.npy")
 
 
 def test_a_release_and_an_api_load_alike_and_fetch_what_is_asked_for(
