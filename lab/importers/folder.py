@@ -52,12 +52,15 @@ class FoundFile:
         Path on disk.
     size : int
         Bytes.
+    modified : int
+        When it was written last (ns).
     """
 
     path: str
     uuid: UUID | None
     on_disk: Path
     size: int
+    modified: int
 
 
 @dataclass
@@ -80,6 +83,11 @@ class FoundSession:
     folder: Path
     files: list[FoundFile] = field(default_factory=list)
     problems: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def fingerprint(self) -> str:
+        """Return a text that changes when a file comes, goes or gets another size or time."""
+        states = [(file.path, file.size, file.modified) for file in self.files]
+        return hashlib.sha256(repr((states, self.problems)).encode()).hexdigest()
 
     def latest_revisions(self) -> dict[str, str]:
         """Return the latest revision of each dataset by its path without one."""
@@ -147,7 +155,7 @@ def _read_session(folder: Path) -> FoundSession | Stray:
     for path in _files_below(folder, session_found):
         relative = path.relative_to(folder).as_posix()
         try:
-            size = path.stat().st_size
+            state = path.stat()
             parse_dataset_path(without_uuid(relative))
         except ALFError as error:
             reason = f"{error.part}: {error.rule}"
@@ -164,7 +172,9 @@ def _read_session(folder: Path) -> FoundSession | Stray:
             session_found.problems.append((relative, reason, f"{relative} and {names[bare]}"))
             continue
         names[bare] = relative
-        session_found.files.append(FoundFile(bare, uuid_in(path.name), path, size))
+        session_found.files.append(
+            FoundFile(bare, uuid_in(path.name), path, state.st_size, state.st_mtime_ns)
+        )
     return session_found
 
 
@@ -255,10 +265,11 @@ class FolderImport:
                 self._report_stray(entry)
                 continue
             n += 1
-            if self.journal.state("folder", str(entry.folder)) is None:
+            files = entry.fingerprint()
+            if self.journal.state("folder", str(entry.folder)) != files:
                 with self.journal.transaction():
                     self._carry(entry)
-                    self.journal.mark("folder", [str(entry.folder)], "done")
+                    self.journal.mark("folder", [str(entry.folder)], files)
             self.carrier.progress("sessions", n, None)
 
     def _report_stray(self, stray: Stray) -> None:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from lab.client import ClientError
 from lab.tasks.trouble import MachineTrouble
 from lab.worker.health import Computer, about, graphics_cards
+from shared.model.task import Capabilities
+from shared.tasks.signature import TaskDeclaration
 
 MOST_SKEW = 60
 """Most seconds that the clock may be off: S3 refuses addresses signed minutes off."""
@@ -41,8 +43,10 @@ def examine(client: Callable[[], Any], folder: Path) -> Iterator[WorkerFinding]:
     yield WorkerFinding(
         "computer", True, f"{host}, Fornix {version}, Python {sys.version.split()[0]}"
     )
-    yield _folder(folder)
-    yield from _tasks(folder)
+    there = _folder(folder)
+    yield there
+    if there.well:
+        yield from _tasks(folder)
     yield from _environments()
     yield _sandbox()
     yield from _server(client)
@@ -67,6 +71,7 @@ def _tasks(folder: Path) -> Iterator[WorkerFinding]:
     from lab.tasks.run import implementation, names
     from shared.tasks import registry
 
+    offers = Computer(folder).capabilities(())
     for name in names():
         try:
             implementation(name)
@@ -77,9 +82,16 @@ def _tasks(folder: Path) -> Iterator[WorkerFinding]:
         if declared is None:
             yield WorkerFinding(name, False, "is installed, but no pipeline declares it")
             continue
-        lacks = declared.ram > max(4.0, Computer(folder).capabilities(()).ram)
-        text = "can be loaded" + (f"; needs {declared.ram} GB of memory" if lacks else "")
-        yield WorkerFinding(name, not lacks, text)
+        yield WorkerFinding(name, True, _offer(declared, offers))
+
+
+def _offer(declared: TaskDeclaration, offers: Capabilities) -> str:
+    """Return whether the server gives a task to this computer, and what is missing if not."""
+    if declared.gpu > offers.gpu:
+        return "can be loaded; goes to computers with a graphics card"
+    if declared.ram > max(4.0, offers.ram):
+        return f"can be loaded; goes to computers with {declared.ram} GB of memory"
+    return "can be loaded"
 
 
 def _environments() -> Iterator[WorkerFinding]:

@@ -146,6 +146,9 @@ def device(browser: Any, site: Site) -> Iterator[Open]:
 
     yield take
     for context in contexts:
+        for page in context.pages:
+            page.unroute_all(behavior="ignoreErrors")
+        context.unroute_all(behavior="ignoreErrors")
         context.close()
     assert not problems, problems
 

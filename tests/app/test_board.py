@@ -16,6 +16,7 @@ from tests.app.served import Site
 from tests.app.test_screens import AXE, judge
 from tests.app.test_start import go
 from tests.app.week import ask
+from tests.processes import until
 
 pytestmark = pytest.mark.browser
 
@@ -74,14 +75,13 @@ def test_a_failed_task_is_looked_into_held_and_tried_again(device: Open, site: S
     # Held with a reason, which the board then says
     sheet.get_by_label("Why it is to be held").fill("the rig is being repaired")
     sheet.get_by_role("button", name="Hold").click()
-    expect(page.locator(".sync")).to_contain_text("Saved")
-    assert (state(task)["status"], state(task)["hold"]) == ("Held", "the rig is being repaired")
+    until(lambda: state(task)["status"] == "Held")
+    assert state(task)["hold"] == "the rig is being repaired"
     page.get_by_label("Find tasks").fill("")
     page.get_by_role("button", name="Refresh").click()
     expect(page.get_by_text("the rig is being repaired")).to_be_visible()
     # All that a word finds are given up, or tried again
     page.get_by_label("Find tasks").fill("repaired")
     page.get_by_role("button", name="Try these 1 again").click()
-    expect(page.locator(".sync")).to_contain_text("Saved")
-    assert state(task)["status"] == "Waiting"
+    until(lambda: state(task)["status"] == "Waiting")
     assert {each["status"] for each in ask("/tasks?name=AudioCompress")} == {"Errored"}

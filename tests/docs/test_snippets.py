@@ -160,7 +160,7 @@ def code_of_a_unit(site: str, probe: str, browser: Any) -> str:
     tab = browser.new_page()
     tab.goto(f"{site}/{probe.replace('probes/', 'units/')}")
     code = tab.locator(".code code").first
-    until(lambda: "unit =" in code.inner_text())
+    until(lambda: re.search(r"unit = .* == \d", code.inner_text()))  # the chosen unit's number
     text = code.inner_text()
     tab.close()
     return str(text)

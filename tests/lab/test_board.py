@@ -160,6 +160,9 @@ def test_the_doctor_looks_at_everything(system, fornix, tmp_path):
     found = {each["what"]: each["well"] for each in json.loads(said)}
     assert {"disk and memory", "task.trials", "sandbox", "server", "work queue"} <= set(found)
     assert all(found.values())
+    # A task that is not for this computer is no fault of the computer's
+    texts = {each["what"]: each["found"] for each in json.loads(said)}
+    assert "goes to computers with" in texts["ephys.sort_gpu"]
     # A person's account is no worker's
     said = fornix("worker", "--folder", tmp_path, "doctor", role="member", code=1)
     assert "✗ server" in said
