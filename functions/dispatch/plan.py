@@ -19,7 +19,7 @@ from functions.dispatch.exports import contents_of, planned_exports, show_export
 from shared.access.visibility import is_public
 from shared.catalog import visible
 from shared.catalog.visible import Calendar
-from shared.datasets.read import content_hashes, datasets_of
+from shared.datasets.read import content_hashes, datasets_of, default_datasets
 from shared.model import moment
 from shared.model.messages import SessionFinished, TaskWaits
 from shared.records import documents, env, queues
@@ -76,12 +76,25 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
             (new_task, _first_status(new_task, contents_of(new_task, datasets)))
             for new_task in planned
         ],
+        came={new_task.id for new_task in planned if _came(new_task, default_datasets(datasets))},
     )
     write.keep_holds(eid, {new_task.id: new_task.hold for new_task in planned})
     for task in new:
         if task.state is Status.WAITING:
             announce(task)
     _advance(eid, datasets, tell_end=tell_end)
+
+
+def _came(planned: Planned, paths: Collection[str]) -> bool:
+    """Return whether a session has all that a task would write, here or registered elsewhere.
+
+    Without a task of ours that wrote it, somebody else did: ibllib on a lab's own server, say.
+    Extracted again, equal values would become a second default revision.
+    """
+    if planned.declaration.of_release:
+        return False
+    outputs = [output for output in planned.declaration.outputs if output.required]
+    return bool(outputs) and not missing(outputs, paths)
 
 
 def _first_status(planned: Planned, paths: Collection[str]) -> str:

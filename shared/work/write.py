@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -41,7 +41,11 @@ AT_ONCE = 30
 
 
 def create_planned(
-    session: str, lab: str, start: str | None, planned: Iterable[tuple[Planned, str]]
+    session: str,
+    lab: str,
+    start: str | None,
+    planned: Iterable[tuple[Planned, str]],
+    came: Collection[str] = (),
 ) -> list[Task]:
     """Store the planned tasks that do not exist yet, all of them or none.
 
@@ -53,6 +57,9 @@ def create_planned(
         The session's start, on the lab's clock: lists of tasks are sorted by it.
     planned
         Tasks, each with the status to begin with (Waiting or Held).
+    came
+        Ids of tasks whose outputs are there: those that do not exist are not made, and no other
+        task waits for them.
 
     Returns
     -------
@@ -63,6 +70,7 @@ def create_planned(
 
     def once() -> list[Task]:
         existing = {task.id for task in of_session(session)}
+        dropped = set(came) - existing
         new = [
             Task(
                 pk=keys.session(session),
@@ -81,14 +89,14 @@ def create_planned(
                 io_charge=plan.declaration.io_charge,
                 time_out_secs=plan.declaration.time_out_secs,
                 arguments=canonical(plan.arguments),
-                parents=list(plan.parents),
+                parents=[parent for parent in plan.parents if parent not in dropped],
                 datetime=stamp(),
                 hold=plan.hold,
                 hold_by=HELD_BY_PLAN if plan.hold else None,
                 log=f"Held: {plan.hold}" if plan.hold else None,
             )
             for plan, status in planned
-            if plan.id not in existing
+            if plan.id not in existing | dropped
         ]
         if not new:
             return []

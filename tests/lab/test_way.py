@@ -133,6 +133,35 @@ def test_a_real_session_goes_the_whole_way(system, fornix, shared_data, tmp_path
     assert len([path for path in made_by if path.startswith("alf/")]) > 3
 
 
+def test_what_a_labs_own_server_extracted_and_registered_is_not_extracted_again(
+    system, fornix, shared_data, tmp_path
+):
+    # Given trials that ibllib registered of a session, with their bytes on the lab's server
+    folder = session_folder(shared_data, tmp_path)
+    member = system.client("member")
+    start = {"subject": SUBJECT, "start_time": f"{DATE}T10:00:00", "number": 1}
+    eid = member.post("/sessions", start)["id"]
+    server = {"name": "lab_server", "globus_is_personal": True}
+    system.client("manager").post("/data-repository", server)
+    registered = {
+        "name": "lab_server",
+        "path": f"{SUBJECT}/{DATE}/001",
+        "created_by": f"{LAB}_member",
+        "filenames": ["alf/_ibl_trials.table.pqt"],
+        "hashes": ["0123456789abcdef" * 2],
+        "filesizes": [100],
+    }
+    member.post("/register-file", registered)
+    # When the rig uploads the raw files, and a worker does what there is to do
+    run(fornix("rig", "rig", "upload", folder))
+    until(lambda: status_of(eid))
+    run(fornix("worker", "worker", "--until-idle", "3"))
+    # Then the wheel is extracted, and of the trials there is no second revision
+    assert status_of(eid) == {"task.wheel": "Complete"}
+    trials = [item for item in datasets_of(eid) if item.path.endswith("_ibl_trials.table.pqt")]
+    assert [(item.path, item.default) for item in trials] == [("alf/_ibl_trials.table.pqt", True)]
+
+
 def test_habituation_goes_the_whole_way(system, fornix, tmp_path):
     # Given a session of habituation on a rig
     folder = simulate_habituation(
