@@ -50,6 +50,7 @@ ASKING = {
     "release verify": "PAPER@1",
     "release withdraw": "PAPER@1 --reason x",
     "release zip": "PAPER@1 --out paper.zip",
+    "rerun": "1",
     "rig doctor": "data",
     "rig upload": "data",
     "rig watch": "data --once --quiet 0",

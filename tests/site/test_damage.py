@@ -236,23 +236,32 @@ REPLACEMENTS = {
 }
 
 
-@st.composite
-def damage(draw: st.DrawFn, tree: Path) -> tuple[str, bytes | None]:
+DAMAGE = st.tuples(
+    st.integers(0, 999),
+    st.sampled_from(["replace", "cut", "overwrite", "remove"]),
+    st.integers(0, 999_999),
+    st.binary(min_size=1, max_size=64),
+)
+"""Which file, how, where, and with what; drawn without a look at the files."""
+
+
+def damaged_file(
+    tree: Path, which: int, how: str, at: int, garbage: bytes
+) -> tuple[str, bytes | None]:
     """Return a file of the session and what becomes of it (None: it goes)."""
     session = session_folder(tree, *DAMAGED)
     files = sorted(path for path in session.rglob("*") if path.is_file())
-    path = draw(st.sampled_from(files))
+    path = files[which % len(files)]
     name = path.relative_to(tree).as_posix()
-    how = draw(st.sampled_from(["replace", "cut", "overwrite", "remove"]))
     if how == "remove":
         return name, None
     if how == "replace":
-        return name, draw(st.sampled_from(REPLACEMENTS[path.suffix]))
+        replacements = REPLACEMENTS[path.suffix]
+        return name, replacements[at % len(replacements)]
     body = bytearray(path.read_bytes())
-    at = draw(st.integers(0, len(body) - 1))
+    at %= len(body)
     if how == "cut":
         return name, bytes(body[:at])
-    garbage = draw(st.binary(min_size=1, max_size=64))
     body[at : at + len(garbage)] = garbage
     return name, bytes(body)
 
@@ -263,10 +272,10 @@ def damage(draw: st.DrawFn, tree: Path) -> tuple[str, bytes | None]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(drawn=st.data())
-def test_damage_to_one_session_changes_no_other_page(whole, tmp_path, drawn) -> None:
+@given(damage=DAMAGE)
+def test_damage_to_one_session_changes_no_other_page(whole, tmp_path, damage) -> None:
     tree, expected, damaged = whole
-    name, body = drawn.draw(damage(tree))
+    name, body = damaged_file(tree, *damage)
     place = tmp_path / "damaged"
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(tree, place / "tree")
