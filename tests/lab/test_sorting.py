@@ -79,20 +79,20 @@ def test_a_probe_is_sorted_on_the_main_clock_and_loaded_by_brainbox(
     report = {
         "recording": {"channels": CHANNELS, "seconds": round(seconds, 1), "units": len(units)},
         "sorted units": len(np.unique(spikes["clusters"])),
-        "well isolated": sum(unit.isolated for unit in units),
-        "of these found": sum(unit.isolated and unit.found for unit in units),
+        "well isolated": sum(bool(unit.isolated) for unit in units),
+        "of these found": sum(bool(unit.isolated and unit.found) for unit in units),
         "median agreement": float(np.median([u.agreement for u in units if u.isolated])),
         **alignment(root / FOLDER / "raw_ephys_data" / PROBE, rig, units),
         "worker, s": round(took, 1),
         "sorting, s": tasks["ephys.sort"].time_elapsed_secs,
         "units": [
             {
-                "unit": unit.number,
+                "unit": int(unit.number),
                 "depth_um": round(unit.depth, 1),
                 "amplitude_uv": round(unit.volts * 1e6, 1),
-                "spikes": unit.n_spikes,
+                "spikes": int(unit.n_spikes),
                 "agreement": round(unit.agreement, 3),
-                "isolated": unit.isolated,
+                "isolated": bool(unit.isolated),
             }
             for unit in units
         ],
@@ -158,7 +158,7 @@ def fetched(system, folder: Path) -> None:
 
 def alignment(folder: Path, rig: EphysRig, units: list) -> dict[str, float]:
     """Return how far the probe's clock is off anywhere, and how far spikes are (ms)."""
-    (path,) = folder.glob("*.timestamps.npy")
+    (path,) = (p for p in folder.glob("*imec*.timestamps.npy") if ".lf." not in p.name)
     samples, main = np.load(path).T
     at = np.linspace(samples[0], samples[-1], 1000)
     told = np.interp(at, samples, main)
