@@ -68,6 +68,7 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
         log.error("session %s: %s", eid, error)
         planned = plan(eid, paths, None, session.task_protocol)
     planned += planned_exports(eid, datasets)
+    present = default_datasets(datasets)
     new = write.create_planned(
         eid,
         session.lab,
@@ -76,7 +77,7 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
             (new_task, _first_status(new_task, contents_of(new_task, datasets)))
             for new_task in planned
         ],
-        came={new_task.id for new_task in planned if _came(new_task, default_datasets(datasets))},
+        came={new_task.id for new_task in planned if _came(new_task, present)},
     )
     write.keep_holds(eid, {new_task.id: new_task.hold for new_task in planned})
     for task in new:

@@ -15,6 +15,7 @@ import pytest
 
 from lab.tasks import personal
 from lab.tasks.trouble import MachineTrouble
+from tests.tasks.packages import installed_beside
 
 PLUGIN = Path(__file__).parent / "projects_plugin"
 IBLLIB = Path(sys.executable).parents[1] / "ibllib" / "bin" / "python"
@@ -39,15 +40,7 @@ print(json.dumps(unprocessed(paths, about, None)))
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The environment of a Python that has the plug-in installed as a package of its own."""
-    place = tmp_path_factory.mktemp("site")
-    source = tmp_path_factory.mktemp("source") / "plugin"
-    shutil.copytree(PLUGIN, source)
-    uv = Path(sys.executable).with_name("uv")
-    command = [uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--offline"]
-    subprocess.run(
-        [*command, "--python", sys.executable, "--target", place, source], check=True, timeout=120
-    )
-    return os.environ | {"PYTHONPATH": str(place)}
+    return installed_beside(PLUGIN, tmp_path_factory.mktemp("installed"))
 
 
 def test_the_project_s_task_stands_in_the_place_of_the_usual_ones(site):

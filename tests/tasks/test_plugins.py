@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 
 from shared.tasks.registry import BUILT_IN, BadPipeline, read_pipeline
+from tests.tasks.packages import installed_beside
 
 EXAMPLE = Path(__file__).parent / "example_plugin"
 
@@ -35,15 +34,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """The environment of a Python that has the example installed as a package of its own."""
-    place = tmp_path_factory.mktemp("site")
-    source = tmp_path_factory.mktemp("source") / "plugin"
-    shutil.copytree(EXAMPLE, source)
-    uv = Path(sys.executable).with_name("uv")
-    command = [uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--offline"]
-    subprocess.run(
-        [*command, "--python", sys.executable, "--target", place, source], check=True, timeout=120
-    )
-    return os.environ | {"PYTHONPATH": str(place)}
+    return installed_beside(EXAMPLE, tmp_path_factory.mktemp("installed"))
 
 
 def test_a_lab_s_pipeline_is_planned_where_its_package_is_installed(installed):

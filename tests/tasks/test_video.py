@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +21,7 @@ from lab.tasks.run import orders, run
 from shared.model.task import RunResult
 from shared.tasks.planning import plan, unprocessed
 from shared.tasks.states import Status
+from tests.tasks.packages import installed_beside
 
 FRAME = 5e-3
 """Seconds within which every frame has to be."""
@@ -248,19 +247,13 @@ def test_poses_of_any_tracker_give_licks_and_pupil(session: Truth, tmp_path: Pat
 def test_a_lab_s_own_tracker_follows_the_paw(session: Truth, tmp_path: Path) -> None:
     """Given a tracker that is a package of its own, then it finds the paw to a pixel."""
     where = Path(__file__).parent / "example_pose"
-    place, out = tmp_path / "site", tmp_path / "out"
-    source = shutil.copytree(where, tmp_path / "source")
-    uv = Path(sys.executable).with_name("uv")
-    command = [uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--offline"]
-    subprocess.run(
-        [*command, "--python", sys.executable, "--target", place, source], check=True, timeout=120
-    )
+    out = tmp_path / "out"
     ran = subprocess.run(
         [
             *(sys.executable, "-m", "lab.cli", "task", "run", "pose.blob"),
             *(session.session, "--out", out, "--json"),
         ],
-        env=os.environ | {"PYTHONPATH": str(place)},
+        env=installed_beside(where, tmp_path),
         capture_output=True,
         text=True,
         check=False,
