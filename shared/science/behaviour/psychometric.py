@@ -94,9 +94,13 @@ class Counts:
 
     @classmethod
     def of(cls, signed_contrast: ArrayLike, choice: ArrayLike) -> Counts:
-        """Count the trials of each signed contrast (percent) and those answered right."""
-        contrast = np.asarray(signed_contrast, float)
-        right = np.asarray(choice, float) == -1
+        """Count the trials of each signed contrast (percent) and those answered right.
+
+        What is not finite is no contrast: such trials are left out.
+        """
+        contrast, right = np.asarray(signed_contrast, float), np.asarray(choice, float) == -1
+        finite = np.isfinite(contrast)
+        contrast, right = contrast[finite], right[finite]
         levels, index = np.unique(contrast, return_inverse=True)
         return cls(
             levels,
