@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import tables
 from tests.processes import free_port, serving
 
 if TYPE_CHECKING:
@@ -83,16 +84,11 @@ def dynamodb_url() -> Iterator[str]:
 @pytest.fixture
 def table(dynamodb_url: str) -> Iterator[str]:
     """Name of an empty Fornix table with its indexes, fresh for each test."""
-    import botocore.session
+    from shared.records.table import table_name
 
-    from shared.records.table import TABLE_SCHEMA, table_name
-
-    client = botocore.session.get_session().create_client(
-        "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
-    )
-    client.create_table(TableName=table_name(), BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
+    tables.create(dynamodb_url, table_name())
     yield table_name()
-    client.delete_table(TableName=table_name())
+    tables.drop(dynamodb_url, table_name())
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from functions.api.app import app
 from functions.api.auth import passwords
 from shared import catalog
 from shared.records import aws
+from tests import tables
 from tests.api.conftest import Api
 from tests.app import colony, served
 from tests.app.served import BUILT, ROOT, Site
@@ -60,16 +61,11 @@ def browsers(origin: str) -> dict[str, Any]:
 @contextmanager
 def laboratory(dynamodb_url: str, aws_url: str, animals: int = 2000) -> Iterator[Site]:
     """Serve a lab that is in the middle of its week, or one without animals."""
-    import botocore.session
-
-    from shared.records.table import TABLE_SCHEMA, table_name
+    from shared.records.table import table_name
 
     if not (BUILT / "index.html").exists():
         pytest.skip("the app is not built: run `make app`")
-    client = botocore.session.get_session().create_client(
-        "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
-    )
-    client.create_table(TableName=table_name(), BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
+    tables.create(dynamodb_url, table_name())
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(passwords.SCRYPT, "n", 16)
         patch.setenv("AWS_ENDPOINT_URL", aws_url)
@@ -89,7 +85,7 @@ def laboratory(dynamodb_url: str, aws_url: str, animals: int = 2000) -> Iterator
             if animals:
                 fill_the_day()
             yield site
-    client.delete_table(TableName=table_name())
+    tables.drop(dynamodb_url, table_name())
     catalog.reset_for_tests()
     aws.forget()
 

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import botocore.session
 import pytest
 
 from lab.client import Client, RecordMissing, Settings
 from lab.importers.alyx_source import AlyxSource
 from shared.records import aws
-from shared.records.table import TABLE_SCHEMA
+from tests import tables
 from tests.flow import aws_url, flow, system  # noqa: F401
 from tests.importers.served import empty_fornix
 
@@ -452,10 +451,7 @@ def api(table: str) -> Iterator[Client]:
 @pytest.fixture
 def other(dynamodb_url: str) -> Iterator[Client]:
     """Client of an administrator of another empty Fornix, in a process and table of its own."""
-    client = botocore.session.get_session().create_client(
-        "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
-    )
-    client.create_table(TableName="other", BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
+    tables.create(dynamodb_url, "other")
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.importers.served"],
         cwd=ROOT,
@@ -469,7 +465,7 @@ def other(dynamodb_url: str) -> Iterator[Client]:
     process.terminate()
     process.wait(20)
     process.stdout.close()
-    client.delete_table(TableName="other")
+    tables.drop(dynamodb_url, "other")
 
 
 @pytest.fixture

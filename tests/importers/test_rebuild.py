@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import botocore.session
 import pandas as pd
 import pytest
 
@@ -22,7 +21,8 @@ from lab.importers.journal import Journal
 from lab.importers.one_tables import TablesImport, open_tables
 from lab.importers.sessions import Repository
 from shared import catalog
-from shared.records.table import TABLE_SCHEMA, table_name
+from shared.records.table import table_name
+from tests import tables
 from tests.flow import LAB, Flow
 from tests.importers.served import empty_fornix
 from tests.importers.test_api import everything
@@ -44,14 +44,11 @@ def api(flow: Flow) -> Iterator[Client]:
 @pytest.fixture
 def lose(dynamodb_url: str, api: Client) -> Callable[[], Client]:
     """Lose the table, restore a new one from the journal, and log in again."""
-    client = botocore.session.get_session().create_client(
-        "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
-    )
 
     def lose() -> Client:
         append()
-        client.delete_table(TableName=table_name())
-        client.create_table(TableName=table_name(), BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
+        tables.drop(dynamodb_url, table_name())
+        tables.create(dynamodb_url, table_name())
         assert restore().missing == []
         catalog.reset_for_tests()
         settings = Settings(api.settings.url, "root", token=tokens.issue("root"))

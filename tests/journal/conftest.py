@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import botocore.session
 import pytest
 
 from functions.journal.append import items_of_table
 from shared.records.journal import Item
-from shared.records.table import TABLE_SCHEMA, table_name
+from shared.records.table import table_name
+from tests import tables
 from tests.flow import aws_url, flow, system
 
 __all__ = ["aws_url", "flow", "system"]
@@ -18,13 +18,10 @@ __all__ = ["aws_url", "flow", "system"]
 @pytest.fixture
 def wipe(dynamodb_url: str) -> Callable[[], None]:
     """Lose the table; begin an empty one."""
-    client = botocore.session.get_session().create_client(
-        "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
-    )
 
     def wipe() -> None:
-        client.delete_table(TableName=table_name())
-        client.create_table(TableName=table_name(), BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
+        tables.drop(dynamodb_url, table_name())
+        tables.create(dynamodb_url, table_name())
 
     return wipe
 

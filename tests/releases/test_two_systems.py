@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 import msgspec
 import pytest
 
@@ -20,7 +19,7 @@ from lab.releases.mirror import mirror_release
 from lab.releases.remote import ReleaseServer
 from lab.releases.verify import verify_server
 from shared.model.release import ReleaseManifest
-from shared.records.table import TABLE_SCHEMA
+from tests import tables
 from tests.processes import until
 from tests.releases.conftest import TAG, Published
 from tests.releases.test_mirror import Watched
@@ -34,10 +33,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def another(dynamodb_url: str, published: Published) -> Iterator[Client]:
     """Client of an administrator of another Fornix: own process, table, bucket and queues."""
-    client = botocore.session.get_session().create_client(
-        "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
-    )
-    client.create_table(TableName="another", BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
+    tables.create(dynamodb_url, "another")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FORNIX_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.releases.another"],
@@ -53,7 +49,7 @@ def another(dynamodb_url: str, published: Published) -> Iterator[Client]:
         words = process.stdout.readline().split()
     yield Client(Settings(words[0], "admin", token=words[1]))
     process.communicate()
-    client.delete_table(TableName="another")
+    tables.drop(dynamodb_url, "another")
 
 
 def environment(client: Client, state: Path) -> dict[str, str]:
