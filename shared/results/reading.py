@@ -23,6 +23,9 @@ TIMES = ("stimOn_times", "response_times")
 ASSUMED = {"probabilityLeft": 0.5}
 """Columns that the first versions of the task did not write, and their value then."""
 
+METRICS = ".pqt"
+"""Format of ``clusters.metrics``."""
+
 CLUSTER_ARRAYS = ("channels", "depths", "waveforms", "waveformsChannels")
 
 
@@ -121,7 +124,11 @@ def load_sorting(session: SiteSession, collection: str, read: Read) -> Sorting |
         for name, path in arrays["channels"].items()
         if name == "localCoordinates"
     }
-    return Sorting(collection, spikes, clusters, channels)
+    metrics = _files(session, "clusters", collection, METRICS).get("metrics")
+    return Sorting(
+        collection, spikes, clusters, channels,
+        None if metrics is None else _table(session, metrics, read),
+    )  # fmt: skip
 
 
 def load_array(session: SiteSession, path: str, read: Read) -> NDArray[Any]:
@@ -136,10 +143,11 @@ def load_array(session: SiteSession, path: str, read: Read) -> NDArray[Any]:
         return np.asarray(np.load(read(session.dataset(path)), allow_pickle=False))
 
 
-def _files(session: SiteSession, kind: str, collection: str) -> dict[str, str]:
-    """Return the arrays of an object in a collection by attribute."""
+def _files(session: SiteSession, kind: str, collection: str, end: str = ".npy") -> dict[str, str]:
+    """Return the files of an object in a collection by attribute: its arrays, or its tables."""
     candidates = objects(session.paths, kind, session.preferred)
-    return next((files.columns() for files in candidates if files.collection == collection), {})
+    found = next((files.files for files in candidates if files.collection == collection), {})
+    return {name: path for name, path in found.items() if path.endswith(end)}
 
 
 def _joined(columns: dict[str, NDArray[Any]]) -> pd.DataFrame:

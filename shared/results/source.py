@@ -192,12 +192,16 @@ class Lab:
 
 @dataclass(frozen=True)
 class Sorting:
-    """A probe's sorted spikes, as loaded from its ONE files (s, V, µm)."""
+    """A probe's sorted spikes, as loaded from its ONE files (s, V, µm).
+
+    ``metrics`` is the table ``clusters.metrics``, its numeric columns.
+    """
 
     collection: str
     spikes: dict[str, np.ndarray]
     clusters: dict[str, np.ndarray]
     channels: dict[str, np.ndarray] = field(default_factory=dict)
+    metrics: pd.DataFrame | None = None
 
 
 class Source(Protocol):

@@ -46,8 +46,10 @@ def pairs(true: np.ndarray, found: np.ndarray) -> np.ndarray:
     left, right = np.clip(at - 1, 0, found.size - 1), np.clip(at, 0, found.size - 1)
     nearest = np.where(np.abs(found[left] - true) <= np.abs(found[right] - true), left, right)
     apart = found[nearest] - true
-    _, first = np.unique(nearest, return_index=True)
-    apart = apart[first]
+    # A missed spike's nearest one is another's: of two true ones, the nearer takes it.
+    order = np.argsort(np.abs(apart), kind="stable")
+    _, first = np.unique(nearest[order], return_index=True)
+    apart = apart[np.sort(order[first])]
     return apart[np.abs(apart) <= WITHIN]
 
 

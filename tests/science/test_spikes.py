@@ -5,19 +5,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from shared.science.ephys.drift import amplitude_over_time, depth_raster, drift_map
-from shared.science.ephys.quality import (
-    autocorrelogram,
-    contamination,
-    missed_spikes,
-    noise_cutoff,
-    presence_ratio,
-    sliding_rp_confidence,
-    unit_quality,
-    units_quality,
-)
+from shared.science.ephys.quality import autocorrelogram, units_quality
 from shared.science.ephys.rasters import (
     around,
     depth_peth,
@@ -186,80 +178,48 @@ def test_depth_peth_shows_who_answers_the_event():
     assert depth_peth([], [], events)["z"] == []
 
 
-def test_sliding_refractory_period_tells_clean_from_contaminated():
-    clean = poisson_unit(10, HOUR, seed=1)
-    foreign = poisson_unit(5, HOUR, seed=2)
-    mixed = np.sort(np.concatenate([clean, foreign]))
-    assert sliding_rp_confidence(clean, HOUR) > 0.99
-    assert sliding_rp_confidence(mixed, HOUR) < 0.1
-    # Few spikes prove little, however clean.
-    assert sliding_rp_confidence(clean[:200], HOUR) < 0.9
-    assert sliding_rp_confidence([], HOUR) == 0
-
-
-def test_contamination_is_estimated_from_refractory_violations():
-    clean = poisson_unit(20, HOUR, seed=1, refractory=3e-3)
-    foreign = np.sort(np.random.default_rng(3).uniform(0, HOUR, clean.size // 9))
-    mixed = np.sort(np.concatenate([clean, foreign]))
-    assert contamination(clean, HOUR) == 0
-    assert contamination(mixed, HOUR) == pytest.approx(0.1, abs=0.02)
-    assert contamination(np.arange(0, 1, 1e-3), 1.0) == 0.5
-    assert np.isnan(contamination([], HOUR))
-
-
-def test_noise_cutoff_fails_a_truncated_unit():
-    amplitudes = np.random.default_rng(0).normal(150e-6, 25e-6, 20_000)
-    cutoff, passed = noise_cutoff(amplitudes)
-    assert passed
-    assert cutoff < 5
-    cutoff, passed = noise_cutoff(amplitudes[amplitudes > 145e-6])
-    assert not passed
-    assert cutoff > 5
-    assert noise_cutoff([1e-4])[1] is False
-
-
-def test_missed_spikes_of_a_unit_cut_at_its_threshold():
-    amplitudes = np.random.default_rng(0).normal(150.0, 25.0, 50_000)
-    assert missed_spikes(amplitudes) < 0.01
-    cut = amplitudes[amplitudes > 125]  # one standard deviation: 16 % are missing
-    assert missed_spikes(cut) == pytest.approx(0.16 / 0.84, abs=0.04)
-    assert np.isnan(missed_spikes([1.0]))
-
-
-def test_presence_ratio_counts_windows_of_10_s():
-    assert presence_ratio([5.0, 6.0, 25.0], 40) == 0.5
-    assert presence_ratio([], 40) == 0
-
-
-def test_label_is_the_share_of_criteria_passed():
-    times = poisson_unit(10, HOUR, seed=1)
-    rng = np.random.default_rng(0)
-    good = rng.normal(150e-6, 25e-6, times.size)
-    found = unit_quality(times, good, HOUR, np.full(times.size, 200.0))
-    assert (found["label"], found["bitwise_fail"]) == (1.0, 0)
-    assert found["firing_rate"] == pytest.approx(10, rel=0.05)
-    assert found["presence_ratio"] == 1
-    assert found["drift"] == 0
-    small = unit_quality(times, good / 5, HOUR)
-    assert (round(small["label"], 3), small["bitwise_fail"]) == (0.667, 4)
-    assert small["drift"] is None
-    nothing = unit_quality([], [], HOUR)
-    assert (nothing["label"], nothing["bitwise_fail"]) == (0.0, 7)
-    json.dumps(nothing, allow_nan=False)
-
-
-def test_units_quality_takes_an_object_apart_by_cluster():
-    one, two = poisson_unit(10, 600, seed=1), poisson_unit(5, 600, seed=2)
-    times = np.concatenate([one, two])
+def spikes_of(*trains: np.ndarray, volts: float = 150e-6) -> dict[str, np.ndarray]:
+    """Return an object `spikes`; units are numbered 7, 3, …"""
+    times = np.concatenate(trains)
+    units = np.repeat([7, 3][: len(trains)], [train.size for train in trains])
     order = np.argsort(times)
-    spikes = {
+    amplitudes = np.random.default_rng(0).normal(volts, volts / 6, times.size)
+    return {
         "times": times[order],
-        "clusters": np.repeat([7, 3], [one.size, two.size])[order],
-        "amps": np.full(times.size, 1e-4),
+        "clusters": units[order],
+        "amps": amplitudes,
         "depths": np.full(times.size, 500.0),
     }
-    found = units_quality(spikes, 600)
-    assert {cluster: unit["n_spikes"] for cluster, unit in found.items()} == {
-        3: two.size,
-        7: one.size,
-    }
+
+
+def test_quality_of_units_is_that_of_their_metrics():
+    spikes = spikes_of(poisson_unit(10, 600, seed=1), poisson_unit(5, 600, seed=2))
+    found = units_quality(spikes)
+    assert set(found) == {3, 7}
+    assert (found[7]["label"], found[7]["bitwise_fail"]) == (1.0, 0)
+    assert found[7]["firing_rate"] == pytest.approx(10, rel=0.05)
+    assert found[7]["median_amplitude_uv"] == pytest.approx(150, rel=0.05)
+    assert found[7]["presence_ratio"] > 0.98  # brainbox counts the last, cut window as one
+    assert found[7]["drift"] == 0
+    faint = units_quality(spikes | {"amps": spikes["amps"] / 5})[7]
+    assert (faint["label"], faint["bitwise_fail"]) == (pytest.approx(2 / 3, abs=1e-5), 4)
+    json.dumps(found, allow_nan=False)
+
+
+def test_values_of_the_file_count_and_what_it_lacks_is_calculated():
+    spikes = spikes_of(poisson_unit(10, 600, seed=1), poisson_unit(5, 600, seed=2))
+    own = units_quality(spikes)
+    filed = pd.DataFrame({"cluster_id": [0, 7, 7], "label": [1.0, 1 / 3, 0], "drift": np.nan})
+    found = units_quality(spikes, filed)
+    assert found[7]["label"] == pytest.approx(1 / 3, abs=1e-5)
+    assert found[7]["drift"] is None  # the file knows the unit, and not its drift
+    assert found[7]["noise_cutoff"] == own[7]["noise_cutoff"]
+    assert found[3] == own[3]  # no row of the file is about this unit
+
+
+@pytest.mark.parametrize("amplitude", [0.0, np.nan, -1e-5])
+def test_unknown_amplitudes_make_a_unit_fail_and_no_error(amplitude):
+    spikes = spikes_of(poisson_unit(10, 60, seed=1))
+    found = units_quality(spikes | {"amps": np.full(spikes["times"].size, amplitude)})
+    assert found[7]["bitwise_fail"] & 4
+    json.dumps(found, allow_nan=False)

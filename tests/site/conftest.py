@@ -114,11 +114,19 @@ class Shelf:
         self.reads.append(session.id)
         return self.all[session.id][1]
 
-    def put_probe(self, eid: str, collection: str = "alf/probe00", n_units: int = 12) -> None:
-        """Give a session sorted spikes of a probe."""
+    def put_probe(
+        self,
+        eid: str,
+        collection: str = "alf/probe00",
+        n_units: int = 12,
+        more: dict[str, pd.DataFrame] | None = None,
+    ) -> None:
+        """Give a session sorted spikes of a probe, and tables by name."""
         one, trials = self.all[eid]
         assert trials is not None
-        files = simulate_sorting(trials, seed=1, n_units=n_units)
+        files: dict[str, np.ndarray | pd.DataFrame] = {
+            **simulate_sorting(trials, seed=1, n_units=n_units), **(more or {})
+        }  # fmt: skip
         for name, content in files.items():
             self.bytes[eid, collection, name] = content
         added = tuple(
@@ -130,7 +138,11 @@ class Shelf:
     def sorting(self, session: SiteSession, collection: str) -> Sorting | None:
         def read(dataset: SourceFile) -> BinaryIO:
             out = BytesIO()
-            np.save(out, self.bytes[session.id, dataset.collection, dataset.name])
+            content = self.bytes[session.id, dataset.collection, dataset.name]
+            if isinstance(content, pd.DataFrame):
+                content.to_parquet(out)
+            else:
+                np.save(out, content)
             out.seek(0)
             return out
 

@@ -7,6 +7,7 @@ import json
 from html import unescape
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -42,6 +43,22 @@ def test_a_probe_has_a_page_and_each_unit_its_data(recorded, store) -> None:
     assert len(raster["trial"]) == len(raster["contrast"]) == len(raster["correct"])
     assert max(raster["row"]) < len(raster["trial"])
     assert len(unit["waveform"]["channel"]) == 8
+
+
+def test_labels_on_pages_are_those_of_the_file(site, shelf, store) -> None:
+    # Given a lab's own verdict on the units, beside their spikes
+    one = shelf.put("FX_001", "2026-02-01", trials_of(120, 1), protocol="biased")
+    labels = np.arange(12) % 4 / 3
+    table = pd.DataFrame({"cluster_id": np.arange(12), "label": labels, "ks2_label": "mua"})
+    shelf.put_probe(one.id, more={"clusters.metrics.pqt": table})
+    # When the pages are built
+    site.refresh()
+    # Then the probe's table, its count of good units and each unit's page tell the same
+    probe = document(store, f"data/probes/{one.id}-probe00.json")
+    assert probe["units"]["label"] == pytest.approx(labels, abs=1e-5)
+    assert probe["summary"]["n_good"] == 3
+    unit = document(store, f"data/units/{one.id}-probe00/5.json")
+    assert unit["quality"]["label"] == pytest.approx(1 / 3, abs=1e-5)
 
 
 def test_the_drift_map_shows_where_spikes_are(recorded, store) -> None:

@@ -102,7 +102,8 @@ class ProbesBuilder:
         raw: Shown | None,
     ) -> tuple[ListedProbe, dict[str, bytes]]:
         """Return a probe's row of the probe list, and the keys of the files of its pages."""
-        quality = units_quality(sorting.spikes) if sorting.spikes["times"].size else {}
+        some = sorting.spikes["times"].size
+        quality = units_quality(sorting.spikes, sorting.metrics) if some else {}
         recording = raw.about if raw else ""
         view, drift = probe_view(
             self.settings, session, sorting, trials, quality, made_from, recording

@@ -173,7 +173,7 @@ def probe_view(
     ids = sorted(quality)
     summary = ProbeSummary(
         n_units=len(ids),
-        n_good=sum(1 for i in ids if quality[i]["label"] >= GOOD),
+        n_good=sum(1 for i in ids if (quality[i]["label"] or 0) >= GOOD),
         n_spikes=int(times.size),
         duration=rounded(float(times[-1]) / 60) if times.size else None,
     )
