@@ -208,6 +208,11 @@ ephys: setup $(IBLLIB)  ## a simulated probe from the rig to sorted units, besid
 	FORNIX_EPHYS_TRIALS=$(or $(TRIALS),8) FORNIX_EPHYS_JSON="$(JSON)" \
 	    $(BIN)/pytest -p no:cacheprovider -m proof tests/lab/test_sorting.py
 
+.PHONY: sorters
+sorters: setup  ## how many neurons sorters find, over simulated probes; SEEDS="11 12", SORTERS=…, JSON=file
+	$(BIN)/python -m benchmarks.sorters $(if $(SEEDS),--seeds $(SEEDS)) \
+	    $(if $(SORTERS),--sorters $(SORTERS)) $(if $(JSON),--json $(JSON))
+
 reference: setup $(IBLLIB)  ## trials, wheel, quality, main clock and training status beside ibllib; SESSIONS=… your own
 	$(BIN)/python benchmarks/reference.py --ibllib .venv/ibllib/bin/python $(SESSIONS)
 

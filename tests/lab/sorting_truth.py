@@ -14,7 +14,11 @@ FOUND = 0.8
 """Agreement from which on a unit counts as found (SpikeInterface's ``well_detected_score``)."""
 
 LOUD, OFTEN, MARGIN = 50e-6, 100, 40.0
-"""A unit is well isolated with so many V (the IBL's limit), spikes, and µm from outer sites."""
+"""A unit is well isolated with so many V, spikes, and µm from outer sites.
+
+50 µV are the IBL's limit, and 8 times the simulated noise: SpikeForest's limit of signal to noise.
+Units near others are not left out.
+"""
 
 
 @dataclass(frozen=True)
