@@ -185,7 +185,8 @@ datajoint: setup .venv/.mariadb  ## both lines of DataJoint's client, installed 
 	$(BIN)/uv pip install --quiet --no-deps --python .venv/datajoint-0.14/bin/python \
 	    ibl-pipeline-light==0.1.2
 	$(BIN)/uv pip install --quiet --python .venv/datajoint-2/bin/python datajoint==2.3.5 pandas numpy
-	MICE="$(MICE)" NOTEBOOK="$(NOTEBOOK)" $(BIN)/pytest -p no:cacheprovider tests/exports/test_datajoint_clients.py
+	MICE="$(MICE)" NOTEBOOK="$(NOTEBOOK)" $(BIN)/pytest -p no:cacheprovider \
+	    --timeout $(if $(MICE),3600,300) tests/exports/test_datajoint_clients.py
 
 .PHONY: environments
 environments: setup  ## renew the locks of tasks with libraries of their own (lab/environments)

@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from shared.model.release import Creator
     from shared.releases.copy import CopiedFile
-    from shared.releases.proving import Blocks
+    from shared.releases.proving import Blocks, Sums
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -71,7 +71,13 @@ def zip_folder(
         click.echo(f"left out: {left.path}: {left.reason}", err=True)
     files = copied_files(made.manifest, ReleaseAddresses())
     write_parts(
-        files, out or Path(f"{name}.zip"), made.blocks, parse_size(part_size), dry_run, as_json
+        files,
+        out or Path(f"{name}.zip"),
+        made.blocks,
+        parse_size(part_size),
+        dry_run,
+        as_json,
+        sums=made.sums,
     )
 
 
@@ -83,10 +89,11 @@ def write_parts(
     dry_run: bool,
     as_json: bool,
     readers: int = 1,
+    sums: Sums | None = None,
 ) -> None:
     """Write the parts of a zip, and report each."""
     from shared.releases import zipped
-    from shared.releases.proving import ContentDiffers
+    from shared.releases.proving import NO_SUMS, ContentDiffers
 
     try:
         parts = zipped.parts_of(files, part_size)
@@ -103,7 +110,9 @@ def write_parts(
             }
             if not dry_run:
                 try:
-                    zipped.write_zip(part, path, blocks, seen, readers=readers)
+                    zipped.write_zip(
+                        part, path, blocks, seen, readers=readers, sums=sums or NO_SUMS
+                    )
                 except (ContentDiffers, OSError) as error:
                     raise click.ClickException(
                         f"{error} What was written so far stays; the same command goes on."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
@@ -11,7 +13,7 @@ import msgspec
 
 from lab.importers.folder import FoundFile, FoundSession, Stray, scan
 from lab.importers.identifiers import derived
-from lab.transfer import HashCache
+from lab.transfer import HashCache, Hashes
 from shared.alf.dataset_types import match_dataset_type
 from shared.alf.errors import ALFError
 from shared.alf.path import parse_dataset_path
@@ -42,11 +44,14 @@ class FolderRelease(msgspec.Struct, frozen=True):
     files : dict of Path
         Path of each file on disk, by its path in the copy.
     left_out : list of LeftOut
+    sums : dict of int
+        CRC-32 of each file, from the reading that gave its SHA-256, by its path in the copy.
     """
 
     manifest: ReleaseManifest
     files: dict[str, Path]
     left_out: list[LeftOut]
+    sums: dict[str, int]
 
     def blocks(self, path: str, file: ReleasedFile) -> Iterator[Block]:
         """Return a file's bytes."""
@@ -87,10 +92,7 @@ def folder_release(
     NothingToRelease
         There is no session, or none with a known lab.
     """
-    hashes = hashes or HashCache()
-    sessions: list[ReleasedSession] = []
-    files: list[ReleasedFile] = []
-    places: dict[str, Path] = {}
+    found: list[tuple[FoundSession, ReleasedSession]] = []
     left_out: list[LeftOut] = []
     for entry in scan(root):
         if isinstance(entry, Stray):
@@ -101,12 +103,14 @@ def folder_release(
             LeftOut(_shown(entry.folder / path, root), reason)
             for path, reason, _ in entry.problems
         ]
-        session = _session(entry, lab)
-        sessions.append(session)
-        for file in _files(entry, session, hashes):
-            files.append(file)
-        places |= {f"{session.folder}/{file.path}": file.on_disk for file in entry.files}
-    if not sessions:
+        found.append((entry, _session(entry, lab)))
+    places = {
+        f"{session.folder}/{file.path}": file.on_disk
+        for entry, session in found
+        for file in entry.files
+    }
+    digests = _hashed(places.values(), hashes or HashCache())
+    if not found:
         raise NothingToRelease(
             f"{root} has no session: a session is a folder [LAB/Subjects/]SUBJECT/DATE/NUMBER."
         )
@@ -114,14 +118,21 @@ def folder_release(
         name=name,
         version=1,
         tag="",
-        created=f"{date or max(one.date for one in sessions)}T00:00:00+00:00",
+        created=f"{date or max(session.date for _, session in found)}T00:00:00+00:00",
         created_by="",
         content="",
         terms=terms,
-        sessions=tuple(sorted(sessions, key=lambda one: one.folder)),
-        files=tuple(files),
+        sessions=tuple(sorted((session for _, session in found), key=lambda one: one.folder)),
+        files=tuple(file for each in found for file in _files(*each, digests)),
     )
-    return FolderRelease(with_content(manifest), places, left_out)
+    sums = {path: digests[place].crc for path, place in places.items()}
+    return FolderRelease(with_content(manifest), places, left_out, sums)
+
+
+def _hashed(paths: Collection[Path], hashes: HashCache) -> dict[Path, Hashes]:
+    """Return the hashes of files, of several at once: hashing one takes a processor."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return dict(zip(paths, pool.map(hashes.of, paths), strict=True))
 
 
 def with_content(manifest: ReleaseManifest) -> ReleaseManifest:
@@ -149,11 +160,11 @@ def _session(found: FoundSession, lab: str | None) -> ReleasedSession:
 
 
 def _files(
-    found: FoundSession, session: ReleasedSession, hashes: HashCache
+    found: FoundSession, session: ReleasedSession, hashed: Mapping[Path, Hashes]
 ) -> Iterator[ReleasedFile]:
     latest = found.latest_revisions()
     for file in found.files:
-        digests = hashes.of(file.on_disk)
+        digests = hashed[file.on_disk]
         parts = parse_dataset_path(file.path)
         yield ReleasedFile(
             id=_id(file, session),

@@ -5,10 +5,16 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
+import zlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+
+try:  # hardware-assisted, and the same polynomial
+    from isal.isal_zlib import crc32
+except ImportError:  # pragma: no cover - isal has no wheel everywhere
+    crc32 = zlib.crc32
 
 BLOCK = 2**20
 """Bytes read, hashed and sent at a time."""
@@ -20,12 +26,13 @@ class Changed(Exception):
 
 @dataclass(frozen=True)
 class Hashes:
-    """Size in bytes, time of change and hexadecimal digests of a file."""
+    """Size in bytes, time of change, hexadecimal digests and CRC-32 of a file, of one reading."""
 
     size: int
     changed: int
     sha256: str
     md5: str
+    crc: int
 
 
 class HashCache:
@@ -43,9 +50,10 @@ class HashCache:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._connect()) as db, db:
+                db.execute("drop table if exists hashes")  # of versions without CRC-32
                 db.execute(
-                    "create table if not exists hashes (path text primary key, size integer,"
-                    " changed integer, sha256 text, md5 text)"
+                    "create table if not exists sums (path text primary key, size integer,"
+                    " changed integer, sha256 text, md5 text, crc integer)"
                 )
 
     def _connect(self) -> sqlite3.Connection:
@@ -66,23 +74,24 @@ class HashCache:
         if self._path is not None:
             with self._lock, closing(self._connect()) as db:
                 row = db.execute(
-                    "select size, changed, sha256, md5 from hashes where path = ?", (key,)
+                    "select size, changed, sha256, md5, crc from sums where path = ?", (key,)
                 ).fetchone()
             if row and row[:2] == now:
                 notice(stat.st_size)
                 return Hashes(*row)
-        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        sha256, md5, crc = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         with path.open("rb") as file:
             while block := file.read(BLOCK):
                 sha256.update(block)
                 md5.update(block)
+                crc = crc32(block, crc)
                 notice(len(block))
         after = path.stat()
         if (after.st_size, after.st_mtime_ns) != now:
             raise Changed(f"{path.name} changed while it was read; is it still being written?")
-        hashes = Hashes(*now, sha256.hexdigest(), md5.hexdigest())
+        hashes = Hashes(*now, sha256.hexdigest(), md5.hexdigest(), crc)
         if self._path is not None:
             with self._lock, closing(self._connect()) as db, db:
-                row = (key, hashes.size, hashes.changed, hashes.sha256, hashes.md5)
-                db.execute("insert or replace into hashes values (?, ?, ?, ?, ?)", row)
+                row = (key, hashes.size, hashes.changed, hashes.sha256, hashes.md5, hashes.crc)
+                db.execute("insert or replace into sums values (?, ?, ?, ?, ?, ?)", row)
         return hashes

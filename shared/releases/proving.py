@@ -3,6 +3,10 @@
 Small files are read whole, several at once, to avoid waiting for a disk or server file by file.
 Large ones are streams: while a block is written, another thread hashes it. SHA-256 and the zip's
 CRC are computed from the written bytes, in one pass.
+
+A local file that this process has just hashed is not hashed again: the reading that gave its
+SHA-256 gave its CRC-32, too, and the written bytes must have that CRC-32. It finds every accident
+but one of 2**32; against forgery there is the SHA-256 in the copy.
 """
 
 from __future__ import annotations
@@ -11,11 +15,12 @@ import hashlib
 import os
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -34,6 +39,12 @@ Blocks = Callable[[str, ReleasedFile], Iterable[Block]]
 
 A block may be overwritten once `AHEAD` further ones have been taken.
 """
+
+Sums = Mapping[str, int]
+"""CRC-32 of files by their path in the copy, from the reading that gave their SHA-256."""
+
+NO_SUMS: Sums = MappingProxyType({})
+"""Of files that no reading of this process has hashed: each is hashed."""
 
 WHOLE = 2**22
 """Most bytes of a file that is read whole."""
@@ -69,9 +80,13 @@ class FileStream:
     """
 
     def __init__(
-        self, file: CopiedFile, blocks: Iterable[Block], pool: ThreadPoolExecutor
+        self,
+        file: CopiedFile,
+        blocks: Iterable[Block],
+        pool: ThreadPoolExecutor,
+        known: int | None = None,
     ) -> None:
-        self._file, self._blocks, self._pool = file, blocks, pool
+        self._file, self._blocks, self._pool, self._known = file, blocks, pool, known
         self.crc = 0
 
     def __iter__(self) -> Iterator[Block]:
@@ -82,7 +97,7 @@ class FileStream:
         ContentDiffers
             The bytes differ from the release; discard the yielded blocks.
         """
-        digest, size = _digest(self._file.file), 0
+        digest, size = None if self._known is not None else _digest(self._file.file), 0
         waiting: deque[Future[None]] = deque()
         for block in self._blocks:
             size += len(block)
@@ -90,12 +105,21 @@ class FileStream:
                 break
             if len(waiting) == AHEAD:
                 waiting.popleft().result()
-            waiting.append(self._pool.submit(digest.update, block))
-            self.crc = crc32(block, self.crc)
+            if digest is None:
+                waiting.append(self._pool.submit(self._add, block))
+            else:
+                waiting.append(self._pool.submit(digest.update, block))
+                self._add(block)
             yield block
         for each in waiting:
             each.result()
-        _prove(self._file, size, digest)
+        if digest is None:
+            _prove_sum(self._file, size, self.crc, self._known)
+        else:
+            _prove(self._file, size, digest)
+
+    def _add(self, block: Block) -> None:
+        self.crc = crc32(block, self.crc)
 
 
 def blocks_of(path: Path) -> Iterator[Block]:
@@ -118,7 +142,7 @@ def blocks_of(path: Path) -> Iterator[Block]:
 
 @contextmanager
 def proved_files(
-    files: Sequence[CopiedFile], blocks: Blocks, readers: int = 1
+    files: Sequence[CopiedFile], blocks: Blocks, readers: int = 1, sums: Sums = NO_SUMS
 ) -> Iterator[Iterator[tuple[CopiedFile, WholeFile | FileStream]]]:
     """Yield files with their contents, in order; read a stream before taking the next file.
 
@@ -129,6 +153,8 @@ def proved_files(
     readers : int
         Batches of small files to read at once: one from a disk, several over a network, where each
         file has a delay.
+    sums : mapping of int
+        CRC-32 of files that were hashed just now, which are proved by it.
 
     Raises
     ------
@@ -138,10 +164,10 @@ def proved_files(
     reading, hasher = ThreadPoolExecutor(readers), ThreadPoolExecutor(1)
     try:
         waiting = (
-            (batch, reading.submit(_read, batch, blocks) if batch[0].size <= WHOLE else None)
+            (batch, reading.submit(_read, batch, blocks, sums) if batch[0].size <= WHOLE else None)
             for batch in _batches(files)
         )
-        yield _contents(waiting, readers + 1, blocks, hasher)
+        yield _contents(waiting, readers + 1, blocks, hasher, sums)
     finally:
         reading.shutdown(cancel_futures=True)
         hasher.shutdown(cancel_futures=True)
@@ -152,6 +178,7 @@ def _contents(
     most: int,
     blocks: Blocks,
     hasher: ThreadPoolExecutor,
+    sums: Sums,
 ) -> Iterator[tuple[CopiedFile, WholeFile | FileStream]]:
     ahead = deque(islice(waiting, most))
     while ahead:
@@ -159,7 +186,7 @@ def _contents(
         ahead.extend(islice(waiting, 1))
         if future is None:
             file = batch[0]
-            yield file, FileStream(file, _blocks(file, blocks), hasher)
+            yield file, FileStream(file, _blocks(file, blocks), hasher, sums.get(file.path))
         else:
             for file, content in zip(batch, future.result(), strict=False):
                 if isinstance(content, BaseException):
@@ -181,29 +208,35 @@ def _batches(files: Sequence[CopiedFile]) -> Iterator[list[CopiedFile]]:
         yield batch
 
 
-def _read(batch: Sequence[CopiedFile], blocks: Blocks) -> list[WholeFile | BaseException]:
+def _read(
+    batch: Sequence[CopiedFile], blocks: Blocks, sums: Sums
+) -> list[WholeFile | BaseException]:
     """Return the files of a batch, up to an error in place of the first unreadable one."""
     contents: list[WholeFile | BaseException] = []
     try:
         for file in batch:
-            contents.append(_whole(file, blocks))
+            contents.append(_whole(file, blocks, sums.get(file.path)))
     except BaseException as error:
         contents.append(error)
     return contents
 
 
-def _whole(file: CopiedFile, blocks: Blocks) -> WholeFile:
-    digest, parts, size = _digest(file.file), list[bytes](), 0
+def _whole(file: CopiedFile, blocks: Blocks, known: int | None) -> WholeFile:
+    parts, size = list[bytes](), 0
     for block in _blocks(file, blocks):
         parts.append(bytes(block))
         size += len(block)
         if size > file.size:
             break
     body = parts[0] if len(parts) == 1 else b"".join(parts)
-    if file.file is not None:
+    crc = crc32(body)
+    if known is not None:
+        _prove_sum(file, size, crc, known)
+    elif file.file is not None:
+        digest = _digest(file.file)
         digest.update(body)
         _prove(file, size, digest)
-    return WholeFile(body, crc32(body))
+    return WholeFile(body, crc)
 
 
 def _blocks(file: CopiedFile, blocks: Blocks) -> Iterable[Block]:
@@ -224,4 +257,12 @@ def _prove(file: CopiedFile, size: int, digest: hashlib._Hash) -> None:
         raise ContentDiffers(
             f"{file.path} is not what the release says: {size:,} bytes of {digest.name} "
             f"{digest.hexdigest()}, not {expected.size:,} of {wanted}. Verify the source."
+        )
+
+
+def _prove_sum(file: CopiedFile, size: int, crc: int, known: int | None) -> None:
+    if size != file.size or crc != known:
+        raise ContentDiffers(
+            f"{file.path} is not what the release says: it has changed since it was hashed. "
+            "Is it still being written?"
         )

@@ -23,7 +23,14 @@ import msgspec
 
 from shared.model import json
 from shared.releases.copy import CopiedFile
-from shared.releases.proving import Blocks, FileStream, WholeFile, proved_files
+from shared.releases.proving import (
+    NO_SUMS,
+    Blocks,
+    FileStream,
+    Sums,
+    WholeFile,
+    proved_files,
+)
 
 Progress = Callable[[str, int], None]
 """Called with the path of each finished file, and its bytes."""
@@ -109,6 +116,7 @@ def write_zip(
     progress: Progress = lambda path, size: None,
     *,
     readers: int = 1,
+    sums: Sums = NO_SUMS,
 ) -> Path:
     """Write a zip, or finish an unfinished one.
 
@@ -123,6 +131,8 @@ def write_zip(
         Called for each written file.
     readers : int
         Number of small files to read at once, see `proved_files`.
+    sums : mapping of int
+        CRC-32 of files that were hashed just now, see `proved_files`.
 
     Raises
     ------
@@ -143,7 +153,7 @@ def write_zip(
                 progress(file_done.path, file_done.size)
             with (
                 _Syncing(file) as syncing,
-                proved_files(files[len(done) :], blocks, readers) as contents,
+                proved_files(files[len(done) :], blocks, readers, sums) as contents,
             ):
                 for copied_file, content in contents:
                     done.append(_write(file, begun, copied_file, content, syncing))

@@ -93,7 +93,7 @@ def ask(line: str, settings: Path, *arguments: str, code: str = "") -> object:
         [str(python(line)), *program, str(settings), *arguments],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=280 + 10 * MICE,
         check=False,
     )
     answers = [one[7:] for one in done.stdout.splitlines() if one.startswith("ANSWER ")]

@@ -51,7 +51,8 @@ def folder(tmp_path: Path) -> Path:
 
 def zipped(folder: Path, out: Path, **more: Any) -> Path:
     made = folder_release(folder, "data", ReleaseTerms(title="Mice"), **more)
-    return write_zip(copied_files(made.manifest, ReleaseAddresses()), out, made.blocks)
+    files = copied_files(made.manifest, ReleaseAddresses())
+    return write_zip(files, out, made.blocks, sums=made.sums)
 
 
 def digest(path: Path) -> str:
@@ -155,11 +156,10 @@ def test_the_bytes_do_not_depend_on_how_files_are_read(
     monkeypatch.setattr(proving, "BATCH", 2)
     monkeypatch.setattr("shared.releases.zipped.SYNCED", 10_000)
     assert digest(zipped(folder, tmp_path / "streams.zip")) == whole
-    path = next(folder.rglob("spikes.times.npy"))
-    made = folder_release(folder, "data", ReleaseTerms())
-    path.write_bytes(b"x" + path.read_bytes()[1:])
-    with pytest.raises(ContentDiffers, match=r"spikes.times.npy is not what the release says"):
-        write_zip(copied_files(made.manifest, ReleaseAddresses()), tmp_path / "a.zip", made.blocks)
+    # and of a release that another process hashed, as they come from a server
+    made = folder_release(folder, "data", ReleaseTerms(title="Mice"))
+    files = copied_files(made.manifest, ReleaseAddresses())
+    assert digest(write_zip(files, tmp_path / "hashed.zip", made.blocks)) == whole
 
 
 def test_small_files_of_a_server_are_fetched_several_at_once(
@@ -224,12 +224,31 @@ def test_parts_are_whole_zips_below_the_size_and_unpack_to_the_same(
         parts_of(files, 150_000)
 
 
-def test_a_file_that_changed_since_it_was_hashed_is_refused(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole", [20_000, proving.WHOLE], ids=["stream", "whole"])
+@pytest.mark.parametrize("known", [True, False], ids=["CRC-32", "SHA-256"])
+@pytest.mark.parametrize("change", ["a bit", "shorter", "longer"])
+def test_a_file_that_changed_since_it_was_hashed_is_refused(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    whole: int,
+    known: bool,
+    change: str,
+) -> None:
+    monkeypatch.setattr(proving, "WHOLE", whole)
     made = folder_release(folder, "data", ReleaseTerms())
     path = next(folder.rglob("spikes.times.npy"))
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    body = path.read_bytes()
+    changed = {
+        "a bit": body[:-1] + bytes([body[-1] ^ 1]),
+        "shorter": body[:-8],
+        "longer": body + b"x",
+    }
+    path.write_bytes(changed[change])
+    files = copied_files(made.manifest, ReleaseAddresses())
+    sums = made.sums if known else {}
     with pytest.raises(ContentDiffers, match=r"spikes.times.npy is not what the release says"):
-        write_zip(copied_files(made.manifest, ReleaseAddresses()), tmp_path / "a.zip", made.blocks)
+        write_zip(files, tmp_path / "a.zip", made.blocks, sums=sums)
     assert not (tmp_path / "a.zip").exists()
 
 
