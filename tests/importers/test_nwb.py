@@ -21,12 +21,15 @@ pynwb = pytest.importorskip("pynwb", reason="the extra [nwb] is not installed")
 from lab.client.retries import Patience  # noqa: E402
 from lab.exports.folder import FolderSession  # noqa: E402
 from lab.exports.nwb.backends import backend  # noqa: E402
-from lab.exports.nwb.export import export_processed  # noqa: E402
+from lab.exports.nwb.export import export_processed, export_raw  # noqa: E402
 from lab.importers.carrier import Carrier  # noqa: E402
 from lab.importers.journal import Journal  # noqa: E402
 from lab.importers.nwb.dandi import DandiError, Dandiset  # noqa: E402
 from lab.importers.nwb.job import NwbImport  # noqa: E402
+from lab.importers.nwb.made import times_of  # noqa: E402
+from shared import recordings  # noqa: E402
 from shared.datasets.read import datasets_of  # noqa: E402
+from shared.recordings.spikeglx import read_meta  # noqa: E402
 from tests.exports import sessions  # noqa: E402
 from tests.exports.sessions import FOLDER  # noqa: E402
 from tests.flow import System  # noqa: E402
@@ -92,6 +95,100 @@ def test_behaviour_and_spikes_come_back_as_they_went_in(tmp_path, fornix):
         np.testing.assert_array_equal(sites_back, sites)
         np.testing.assert_array_equal(depths_back, depths)
     assert not list(journal.refusals())
+
+
+def raw_and_tracked(root: Path) -> tuple[Path, dict[str, np.ndarray]]:
+    """Write a session with two bands of a probe, its clock, lines, a camera and passive parts."""
+    folder = sessions.make(root)
+    bands = {
+        "ap": sessions.write_recording(folder, "probe00"),
+        "lf": sessions.write_recording(folder, "probe00", "lf", samples=211),
+    }
+    knots = np.array([[0, 0.5], [2_500, 0.5 + 2_500 / 30_000 * 1.00001]])
+    sessions.write_clock(folder, "probe00", knots)
+    sessions.write_sync(folder)
+    sessions.write_sync(folder, "probe00", (6,))
+    sessions.write_camera(folder)
+    sessions.write_passive(folder)
+    return folder, bands
+
+
+def both(folder: Path, out: Path) -> list[Path]:
+    """Return the processed and the raw NWB file of a session's folder."""
+    session = FolderSession(folder, {"session_id": EID})
+    raw = export_raw(session, out, backend("hdf5"), checked=False)
+    return [exported(folder, out), raw.path]
+
+
+def test_recordings_lines_tracking_and_passive_parts_come_back_equal(tmp_path, fornix):
+    # Given both NWB files of a session with a probe, a camera and the passive protocol
+    folder, bands = raw_and_tracked(tmp_path / "data")
+    files = both(folder, tmp_path / "out")
+    # When they are taken back
+    journal = laid_out(files, tmp_path / "back", fornix)
+    back = tmp_path / "back" / FOLDER
+    # Then each band is a compressed recording with the same samples, gains and sites
+    place = "raw_ephys_data/probe00/_spikeglx_ephysData_g0_t0.imec0"
+    for band, samples in bands.items():
+        with recordings.open(back / f"{place}.{band}.ebin") as reader:
+            np.testing.assert_array_equal(reader.read(0, len(samples)), samples[:, :-1])
+            assert reader.sample_rate == (30_000 if band == "ap" else 2_500)
+            facts = reader.index.facts
+            assert facts["microvolts"] == pytest.approx(sessions.STEP[band], rel=1e-12)
+        # and SpikeGLX's facts say the same
+        told = read_meta(back / f"{place}.{band}.meta").facts(samples.shape[1] - 1)
+        assert told["microvolts"] == pytest.approx(facts["microvolts"], rel=1e-12)
+        assert told["probe_map"] == facts["probe_map"]
+        assert [x for _, x, _ in told["probe_map"]] == [27, 59] * 4
+    # and the arrays and tables of the rest are those that went in
+    compared = 0
+    for path in sorted(folder.rglob("*.npy")):
+        name = path.relative_to(folder)
+        # quiescence comes back as a column of the table; the clock is compared in the next test
+        if not name.match("*quiescencePeriod*") and not name.match("*_spikeglx_*.timestamps.npy"):
+            np.testing.assert_array_equal(np.load(back / name), np.load(path), err_msg=str(name))
+            compared += 1
+    assert compared == 4 + 6 + 3  # wheel, lines, camera and licks
+    for name in ("_ibl_leftCamera.lightningPose", "_ibl_leftCamera.features"):
+        check_table(back / f"alf/{name}.pqt", folder / f"alf/{name}.pqt")
+    for name in ("passiveGabor", "passiveStims"):
+        made, given_ = (pd.read_csv(w / f"alf/_ibl_{name}.table.csv") for w in (back, folder))
+        pd.testing.assert_frame_equal(made, given_, check_exact=True)
+    assert not list(journal.refusals())
+
+
+def test_what_came_back_gives_the_same_files_again(tmp_path, fornix):
+    # Given a session that was taken back from its NWB files
+    folder, _ = raw_and_tracked(tmp_path / "data")
+    first = both(folder, tmp_path / "out")
+    laid_out(first, tmp_path / "back", fornix)
+    (tmp_path / "back/subjects.json").write_text(json.dumps(sessions.FACTS))
+    # When it is exported once more
+    second = both(tmp_path / "back" / FOLDER, tmp_path / "again")
+    # Then every series and table of both files has the same content
+    compared = 0
+    for one, two in zip(first, second, strict=True):
+        with pynwb.NWBHDF5IO(str(one), "r") as a, pynwb.NWBHDF5IO(str(two), "r") as b:
+            held, held_again = (_content(file.read()) for file in (a, b))
+        video = {"VideoLeftCamera"}  # lies beside the file, and is not carried
+        assert held.keys() - video == held_again.keys()
+        for name in held_again:
+            np.testing.assert_allclose(held_again[name], held[name], rtol=1e-9, err_msg=name)
+            compared += 1
+    assert compared > 12
+
+
+def _content(nwb: Any) -> dict[str, np.ndarray]:
+    """Return samples and times of all series of a file by name, and starts of its tables."""
+    found = {}
+    for each in nwb.objects.values():
+        if isinstance(each, pynwb.epoch.TimeIntervals):
+            found[each.name] = each.to_dataframe()[["start_time", "stop_time"]].to_numpy()
+        elif isinstance(each, pynwb.TimeSeries) and each.name != "VideoLeftCamera":
+            samples = np.asarray(each.data[:], float)
+            found[f"{each.name} of {each.parent.name}"] = samples
+            found[f"times of {each.name} of {each.parent.name}"] = times_of(each)
+    return found
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40))

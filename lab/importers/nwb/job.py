@@ -16,7 +16,6 @@ from lab.importers.carrier import Carrier, Row
 from lab.importers.identifiers import derived
 from lab.importers.known import KnownIds
 from lab.importers.nwb.tables import datasets_of
-from shared.alf import io
 from shared.alf.names import is_name
 from shared.model.identity import SessionKey
 
@@ -119,9 +118,7 @@ class NwbImport:
         with NWBHDF5IO(str(path), "r") as opened:
             try:
                 for dataset in datasets_of(opened.read(), note):
-                    target = folder / dataset.path
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    io.save(target, dataset.content)
+                    dataset.write(folder)
                     n += 1
             except (KeyError, TypeError, ValueError, OSError, IndexError) as error:
                 reason = "a part of it cannot be read"

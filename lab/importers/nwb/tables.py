@@ -1,4 +1,4 @@
-"""Datasets of a session from the content of an NWB file: trials, wheel, sorted spikes.
+"""Datasets of a session from the content of an NWB file; here trials, wheel, sorted spikes.
 
 Files of `lab.exports.nwb` are read by the inverse of its mapping. The trials of other files keep
 their columns in a separate table (``alf/nwb``), since their meaning in our tasks is unknown; the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 
 from lab.exports.nwb.trials import CHOICES, TIMES
 from lab.exports.nwb.units import METRICS, TEXTS, VOLTS
+from lab.importers.nwb.made import MadeDataset, camel, folder_of, times_of
+from lab.importers.nwb.passive import passive_of
+from lab.importers.nwb.recordings import recordings_of, sync_of
+from lab.importers.nwb.tracking import TRACKED, frame_times_of, tracking_of
 
 OURS = {
     "gabor_stimulus_contrast",
@@ -35,13 +39,6 @@ NUMBERS = {
 """Attribute of the trials by NWB column, for numbers that need no conversion."""
 
 Note = Callable[[str], None]
-
-
-class MadeDataset(NamedTuple):
-    """One dataset of a session: its path within the session, and its content."""
-
-    path: str
-    content: NDArray[Any] | pd.DataFrame
 
 
 def datasets_of(nwb: Any, note: Note) -> Iterator[MadeDataset]:
@@ -64,10 +61,16 @@ def datasets_of(nwb: Any, note: Note) -> Iterator[MadeDataset]:
     yield from _wheel(nwb, several)
     if nwb.units is not None:
         yield from _units(nwb, note)
-    for name, series in sorted(nwb.acquisition.items()):
-        shape = "×".join(map(str, getattr(getattr(series, "data", None), "shape", ()) or ()))
-        note(f"acquisition/{name} ({type(series).__name__} {shape}) stays in the file")
-    for name in sorted(set(nwb.processing) - {"wheel"}):
+    yield from tracking_of(nwb, note)
+    yield from passive_of(nwb, note)
+    series = dict(nwb.acquisition)
+    yield from recordings_of(nwb, series, note)
+    yield from sync_of(series)
+    yield from frame_times_of(series)
+    for name in sorted(series):
+        shape = "×".join(map(str, getattr(getattr(series[name], "data", None), "shape", ()) or ()))
+        note(f"acquisition/{name} ({type(series[name]).__name__} {shape}) stays in the file")
+    for name in sorted(set(nwb.processing) - {"wheel", "passive_protocol", *TRACKED}):
         note(f"processing/{name} stays in the file")
 
 
@@ -84,7 +87,7 @@ def _trials(name: str, table: pd.DataFrame, several: bool) -> MadeDataset:
         plain = [column for column in rest if not rest[column].map(_is_object).any()]
         plain_table = pd.DataFrame(intervals | {column: rest[column] for column in plain})
         return MadeDataset(
-            f"alf/nwb/_nwb_{_camel(name)}.table.pqt", plain_table.reset_index(drop=True)
+            f"alf/nwb/_nwb_{camel(name)}.table.pqt", plain_table.reset_index(drop=True)
         )
     left = table["gabor_stimulus_side"] == "left"
     contrast = table["gabor_stimulus_contrast"] / 100
@@ -106,12 +109,6 @@ def _is_object(value: Any) -> bool:
     return not isinstance(value, (str, bytes, int, float, bool, np.generic, type(None)))
 
 
-def _camel(name: str) -> str:
-    """Return a name in the convention's style of objects: ``trialsOfOne``."""
-    parts = [part for part in re.split(r"[^0-9A-Za-z]+", name) if part]
-    return parts[0][:1].lower() + parts[0][1:] + "".join(p[:1].upper() + p[1:] for p in parts[1:])
-
-
 def _wheel(nwb: Any, several: bool) -> Iterator[MadeDataset]:
     if "wheel" not in nwb.processing:
         return
@@ -127,13 +124,6 @@ def _wheel(nwb: Any, several: bool) -> Iterator[MadeDataset]:
             if "peak_amplitude" in moves:
                 peaks = moves["peak_amplitude"].to_numpy(float)
                 yield MadeDataset(f"{folder}/_ibl_wheelMoves.peakAmplitude.npy", peaks)
-
-
-def times_of(series: Any) -> NDArray[np.float64]:
-    """Return the sample times of a time series (s)."""
-    if series.timestamps is not None:
-        return np.asarray(series.timestamps, float)
-    return series.starting_time + np.arange(len(series.data)) / series.rate
 
 
 def _units(nwb: Any, note: Note) -> Iterator[MadeDataset]:
@@ -156,7 +146,7 @@ def _channels(nwb: Any, probe: str) -> Iterator[MadeDataset]:
     table = nwb.electrodes
     if table is None or not {"rel_x", "rel_y", "group_name"} <= set(table.colnames):
         return
-    names = [_folder(str(name)) for name in table["group_name"].data[:]]
+    names = [folder_of(str(name)) for name in table["group_name"].data[:]]
     mine = np.flatnonzero(np.asarray(names) == probe)
     if len(mine):
         places = np.column_stack([np.asarray(table[n].data[:], float) for n in ("rel_x", "rel_y")])
@@ -182,12 +172,8 @@ def _probes(units: Any, rows: pd.DataFrame) -> list[str]:
     if "probe_name" in rows:
         return [str(name)[:1].lower() + str(name)[1:] for name in rows["probe_name"]]
     if "electrode_group" in units.colnames:
-        return [_folder(group.name) for group in units["electrode_group"].data[:]]
+        return [folder_of(group.name) for group in units["electrode_group"].data[:]]
     return ["probe00"] * len(units)
-
-
-def _folder(name: str) -> str:
-    return re.sub(r"[^0-9A-Za-z_-]+", "_", name).strip("_").lower() or "probe00"
 
 
 def _sorting(
