@@ -5,7 +5,7 @@ one ASGI application. This module changes some behaviour; each change has a conf
 (``tests/integration/test_ministack.py``) that fails when an upgrade breaks the assumption:
 
 - its state is written to disk while it runs, not only when it stops, so that ``kill -9`` loses at
-  most the last moments (which the reconcilers repair);
+  most the last moments (which the reconcilers repair); the functions' code is hashed once;
 - its DynamoDB requests go to dynoxide, after ministack has checked signature and permissions;
 - signatures with the root key are checked like all others, and a policy is parsed once;
 - its unauthenticated maintenance addresses are closed;
@@ -50,6 +50,9 @@ REGION = "us-east-1"
 
 SAVE_SECONDS = 1.0
 """Interval of checks whether the state has to be saved."""
+
+SERVING_PER_SAVING = 10
+"""Least time between two saves, as a multiple of a save's own, while nothing is served."""
 
 SAVED_EACH_SECOND = frozenset({"dynamodb", "eventbridge", "iam", "lambda", "s3", "sqs", "sts"})
 """Services whose state changes during work and must not be lost.
@@ -171,6 +174,7 @@ class Cloud:
         processes = Processes(runtime)
         service: Any = importlib.import_module("ministack.services.lambda_svc")
         service.acquire_worker, service.release_worker = processes.acquire, processes.release
+        service._write_code_blob = _writing_once(service._write_code_blob, service.CODE_BLOB_DIR)
         _collect_batches(importlib.import_module("ministack.services.sqs"))
         _lose_no_message(importlib.import_module("ministack.services.sqs"))
         _keep_versions_on_disk(importlib.import_module("ministack.services.s3"))
@@ -220,11 +224,14 @@ class Cloud:
 
     async def _save_regularly(self) -> None:
         """Save whenever the state may have changed since the last save."""
+        took = 0.0
         while True:
-            await asyncio.sleep(SAVE_SECONDS)
+            await asyncio.sleep(max(SAVE_SECONDS, SERVING_PER_SAVING * took))
             if self._unsaved and not self._held:
                 self._unsaved -= 1
+                begun = time.perf_counter()
                 self.save(whole=False)
+                took = time.perf_counter() - begun
 
     async def _control(self, scope: Scope, send: Send) -> None:
         """Answer the supervisor: ``hold`` and ``release`` saving around a deployment.
@@ -457,6 +464,26 @@ def _parsing_once(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """
     remembered = functools.lru_cache(maxsize=256)(parse)
     return lambda policy: remembered(policy) if isinstance(policy, str) else parse(policy)
+
+
+def _writing_once(write: Callable[[bytes], str], folder: str) -> Callable[[bytes], str]:
+    """Return a writer of functions' code that remembers what it has written.
+
+    Each save would hash the code of all functions again, tens of megabytes each, and no request
+    is served meanwhile.
+    """
+    written: dict[int, tuple[bytes, Path]] = {}
+
+    def write_once(code: bytes) -> str:
+        known, file = written.get(id(code), (None, None))
+        if known is not code or not file or not file.exists():
+            for key in [key for key, (_, each) in written.items() if not each.exists()]:
+                del written[key]  # replaced by a deployment
+            file = Path(folder, f"{write(code)}.zip")
+            written[id(code)] = code, file
+        return file.stem
+
+    return write_once
 
 
 def _is_housekeeping(scope: Scope) -> bool:

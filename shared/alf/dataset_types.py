@@ -96,6 +96,12 @@ def _names(filename: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+@lru_cache(maxsize=4096)
+def _own_matches(name: str) -> list[DatasetType]:
+    """Return the types of this module that match a file name; sessions repeat their names."""
+    return [each for each in DATASET_TYPES.values() if each.matches(name)]
+
+
 def match_dataset_type(filename: str, types: Iterable[DatasetType] | None = None) -> DatasetType:
     """Find the dataset type of a file.
 
@@ -121,7 +127,7 @@ def match_dataset_type(filename: str, types: Iterable[DatasetType] | None = None
         Several match and none is named exactly as the file.
     """
     name = without_uuid(filename.rpartition("/")[2])
-    matches = [t for t in (DATASET_TYPES.values() if types is None else types) if t.matches(name)]
+    matches = _own_matches(name) if types is None else [t for t in types if t.matches(name)]
     if len(matches) > 1:
         exact = ([t for t in matches if t.name.casefold() == n.casefold()] for n in _names(name))
         matches = next(filter(None, exact), matches)

@@ -18,7 +18,7 @@ Keys::
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pynamodb.attributes import (
@@ -86,7 +86,13 @@ class InstantAttribute(Attribute[str]):
 
     def deserialize(self, value: Any) -> str:
         """Return the ISO time, UTC and naive, as clients get it."""
-        return datetime.fromtimestamp(int(value) / 1e6, UTC).replace(tzinfo=None).isoformat()
+        return _iso(value)
+
+
+@lru_cache(8192)
+def _iso(microseconds: str) -> str:
+    """Return microseconds since 1970 as an ISO time; the datasets of a session share times."""
+    return datetime.fromtimestamp(int(microseconds) / 1e6, UTC).replace(tzinfo=None).isoformat()
 
 
 ROW_FIELDS = (

@@ -17,6 +17,7 @@ from lab.importers.folder import FolderImport
 from lab.importers.identifiers import derived
 from lab.importers.journal import Journal
 from lab.importers.sessions import Repository
+from shared.records.meter import metered
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -303,6 +304,30 @@ def test_rows_are_refused_one_by_one(api):
         ("marslab", 400),
     ]
     assert api.get("/labs/cortexlab")["timezone"] == "Europe/London"
+
+
+def test_weights_are_stored_together_and_a_faulty_one_alone_is_refused(api: Client) -> None:
+    _lab(api)
+    days = range(1, 29)
+    rows: list[dict[str, Any]] = [
+        {"subject": "KS022", "weight": 20.0, "date_time": f"2024-07-{day:02d}T09:00:00"}
+        | {"id": str(uuid.uuid4())}
+        for day in days
+    ]
+    rows[3]["weight"] = "heavy"
+    faulty = rows[3]["id"]
+    with metered() as cost:
+        answer = api.post("/import", {"resource": "weighings", "rows": rows})
+    assert (answer["created"], len(answer["refused"])) == (27, 1)
+    assert (answer["refused"][0]["id"], answer["refused"][0]["row"]) == (faulty, 3)
+    stored = {row["url"][-36:] for row in api.get("/weighings", nickname="KS022")["results"]}
+    assert stored == {row["id"] for row in rows} - {faulty}
+    # Without a faulty row there are no more transactions than parts of a list
+    more = [{**row, "id": str(uuid.uuid4()), "weight": 21.0} for row in rows]
+    with metered() as cheap:
+        assert api.post("/import", {"resource": "weighings", "rows": more})["created"] == 28
+    assert cheap.requests < 10 < cost.requests
+    assert api.post("/import", {"resource": "weighings", "rows": more})["unchanged"] == 28
 
 
 def _lab(api: Client) -> None:

@@ -125,6 +125,28 @@ print(json.dumps({
 # -- what it keeps to itself -------------------------------------------------------------------
 
 
+def test_code_is_hashed_once_until_its_file_is_gone(tmp_path: Path) -> None:
+    hashed: list[bytes] = []
+
+    def write(code: bytes) -> str:
+        hashed.append(code)
+        name = hashlib.sha256(code).hexdigest()
+        (tmp_path / f"{name}.zip").write_bytes(code)
+        return name
+
+    once = ministack._writing_once(write, str(tmp_path))
+    first, second = b"first" * 99, b"second" * 99
+    name = once(first)
+    # When the same code is saved again, and another's after it
+    assert (once(first), once(first)) == (name, name)
+    assert once(second) != name
+    assert hashed == [first, second]
+    # When the emulator has deleted the file of code that nothing used for a while
+    (tmp_path / f"{name}.zip").unlink()
+    assert once(first) == name
+    assert hashed == [first, second, first]
+
+
 def test_a_message_that_comes_while_others_are_deleted_is_kept() -> None:
     # Given a queue in which a message arrives just when its list is gone through
     program = """

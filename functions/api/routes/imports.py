@@ -47,6 +47,9 @@ T = TypeVar("T")
 PLACES = 50
 """Most file records of one dataset."""
 
+TOGETHER = 20
+"""Documents of one transaction; each takes up to four of the hundred items that it may have."""
+
 
 class Different(ApiError):
     """409: the existing record has other content, or another identifier.
@@ -130,10 +133,12 @@ def _take(
     """Yield each row with its outcome, or with the error that refuses it."""
     if resource.kind == "dataset":
         yield from _datasets(resource, rows, call)
-        return
-    take = _session if resource.kind == "session" else _record
-    for row in rows:
-        yield row, _outcome(lambda row=row: take(resource, row, call))  # type: ignore[misc]
+    elif resource.kind == "session":
+        for row in rows:
+            yield row, _outcome(lambda row=row: _session(resource, row, call))  # type: ignore[misc]
+    else:
+        for start in range(0, len(rows), TOGETHER):
+            yield from _records_of(resource, rows[start : start + TOGETHER], call)
 
 
 def _outcome(action: Callable[[], T]) -> T | ApiError:
@@ -168,16 +173,48 @@ def _refusal(resource: Resource, row: Body, error: ApiError, places: Mapping[int
     return refusal
 
 
+def _records_of(
+    resource: Resource, rows: list[Body], call: Call
+) -> Iterator[tuple[Body, CarriedRow | ApiError]]:
+    """Import a few documents: the new ones in one transaction, or alone if one is refused."""
+    outcomes = [_outcome(lambda row=row: _existing(resource, row, call)) for row in rows]  # type: ignore[misc]
+    new = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
+    store = store_of(resource)
+    made: list[CarriedRow | ApiError] = []
+    if len(new) > 1 and store.of_documents:
+        together = _outcome(lambda: store.create_many(resource, new, call))
+        if not isinstance(together, ApiError):
+            made = [CarriedRow("created", body) for body in together]
+    if not made:
+        made = [_outcome(lambda row=row: _record(resource, row, call)) for row in new]  # type: ignore[misc]
+    rest = iter(made)
+    for row, outcome in zip(rows, outcomes, strict=True):
+        yield row, next(rest) if outcome is None else outcome
+
+
 def _record(resource: Resource, row: Body, call: Call) -> CarriedRow:
-    """Import a record that is a document."""
+    """Import a record that is a document, alone."""
+    if existing := _existing(resource, row, call):
+        return existing
+    return CarriedRow("created", store_of(resource).create(resource, row, call))
+
+
+def _existing(resource: Resource, row: Body, call: Call) -> CarriedRow | None:
+    """Return a row's outcome if its record exists, else None.
+
+    Raises
+    ------
+    Different
+        It exists with other content.
+    """
     key = _key_of(resource, row)
     existing = catalog.table(resource.kind).get(key) if key is not None else None
-    if existing is not None:
-        _check_same(resource, row, existing)
-        _compare(resource, row, existing, call)
-        document = documents.find(resource.kind, str(key))
-        return CarriedRow("unchanged", document.body if document else row)
-    return CarriedRow("created", store_of(resource).create(resource, row, call))
+    if existing is None:
+        return None
+    _check_same(resource, row, existing)
+    _compare(resource, row, existing, call)
+    document = documents.find(resource.kind, str(key))
+    return CarriedRow("unchanged", document.body if document else row)
 
 
 def _check_same(resource: Resource, row: Body, there: Mapping[str, Any]) -> None:

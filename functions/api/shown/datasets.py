@@ -71,9 +71,7 @@ def file_records(folder: str, item: Dataset, known: Repositories, call: Call) ->
     """
     views = []
     for record in item.records:
-        own = record.repository == OWN
-        repository = own_repository() if own else known.get(record.repository)
-        below = _lab_folder(folder) if own else ""
+        repository, below = _place(folder, record, known)
         path = relative_path(folder, item, record)
         views.append(
             {
@@ -88,6 +86,24 @@ def file_records(folder: str, item: Dataset, known: Repositories, call: Call) ->
     return views
 
 
+def _address(folder: str, item: Dataset, known: Repositories, call: Call) -> str | None:
+    """Return the first address of a dataset's existing copies."""
+    for record in item.records:
+        if record.exists:
+            repository, below = _place(folder, record, known)
+            path = relative_path(folder, item, record)
+            if url := data_url(repository, path, item.uuid, call, below=below):
+                return url
+    return None
+
+
+def _place(folder: str, record: FileRecord, known: Repositories) -> tuple[Row | None, str]:
+    """Return the repository of a copy, and the folder between its address and the path."""
+    if record.repository == OWN:
+        return own_repository(), _lab_folder(folder)
+    return known.get(record.repository), ""
+
+
 def _lab_folder(folder: str) -> str:
     """Return the part of a session's folder above the subject's: ``lab/Subjects/``."""
     lab, mark, _ = folder.partition("/Subjects/")
@@ -96,19 +112,15 @@ def _lab_folder(folder: str) -> str:
 
 def session_dataset(session: Session, item: Dataset, known: Repositories, call: Call) -> Body:
     """Return a dataset as the detail of a session shows it."""
-    urls = [
-        record["data_url"]
-        for record in file_records(session.folder, item, known, call)
-        if record["exists"]
-    ]
-    address = next((url for url in urls if url), None)
+    folder = call.once(f"folder of {session.id}", lambda: session.folder)
+    address = _address(folder, item, known, call)
     return {
         "id": item.uuid,
         "name": item.name,
         "dataset_type": item.dataset_type,
         # Never null: the client reads the path from it, even for a file without an address.
         "data_url": address
-        or f"{call.url('/data')}/{with_uuid(f'{session.folder}/{item.path}', item.uuid)}",
+        or f"{call.url('/data')}/{with_uuid(f'{folder}/{item.path}', item.uuid)}",
         "url": call.url(f"/datasets/{item.uuid}"),
         "file_size": int(item.file_size or 0),
         "hash": item.hash,
@@ -131,8 +143,6 @@ def dataset_body(session: Session | None, item: Dataset, known: Repositories, ca
     """Return a dataset as ``/datasets`` shows it."""
     tags = set(item.tags or ())
     protected, public = _tags(call)
-    calendar = call.once("calendar", lambda: visible.calendar_of(catalog.table))
-    seen = visible.of_item(session, calendar, item)
     folder = session.folder if session else ""
     return {
         "id": item.uuid,
@@ -154,7 +164,7 @@ def dataset_body(session: Session | None, item: Dataset, known: Repositories, ca
         "revision": item.revision or "",
         "default_dataset": bool(item.default),
         "protected": int(bool(tags & protected)),
-        "public": int(visibility.is_public(seen, moment.now(), public)),
+        "public": int(bool(tags & public) or _is_public(session, call)),
         "tags": sorted(tags),
         "qc": QC_NAMES.get(int(item.qc), "NOT_SET"),
         "json": item.json,
@@ -163,6 +173,19 @@ def dataset_body(session: Session | None, item: Dataset, known: Repositories, ca
         "provenance": item.provenance,
         **({} if session else _content(item.owner)),
     }
+
+
+def _is_public(session: Session | None, call: Call) -> bool:
+    """Return whether a session is public; looked up once per request."""
+    if session is None:
+        return False
+
+    def is_public() -> bool:
+        calendar = call.once("calendar", lambda: visible.calendar_of(catalog.table))
+        return visibility.is_public(visible.of_item(session, calendar), moment.now())
+
+    public: bool = call.once(f"public {session.id}", is_public)
+    return public
 
 
 def _content(owner: str) -> Body:
