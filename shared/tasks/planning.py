@@ -1,4 +1,7 @@
-"""The pipeline of a session: which tasks its hardware and protocols ask for."""
+"""The pipeline of a session: which tasks its hardware and protocols ask for.
+
+One file, because tasks wait for each other across the devices of a session.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import msgspec
 from shared.alf.layout import RAW_EPHYS, output_collection
 from shared.model.protocols import is_decision, protocol_of
 from shared.tasks.cameras import BY_STATE_MACHINE, Camera, cameras_in
-from shared.tasks.declared import video
+from shared.tasks.declared import audio, video
 from shared.tasks.declared.behaviour import (
     HABITUATION,
     HABITUATION_NIDQ,
@@ -70,11 +73,12 @@ WITHOUT_CHOICES = {
 NOT_YET = {
     "neuropixel": "no recording of its spikes beside that of an NI board, which is the clock",
     "cameras": "no film of it, or no pulses that tell when its frames were taken",
+    "microphone": "its sound is compressed, and no task finds when it was heard",
 }
 """The steps that are missing for some kinds of devices."""
 
-EPHYS, VIDEO = "ephys", "video"
-"""Names of the built-in pipelines of raw recordings and of films."""
+EPHYS, VIDEO, AUDIO = "ephys", "video", "audio"
+"""Names of the built-in pipelines of raw recordings, of films and of sounds."""
 
 
 RELEASE = "release"
@@ -172,6 +176,9 @@ def plan(
             planned.append(_plan(session, VIDEO, own, None, planned, hold, arguments))
     if any(_has(paths, pose.name, pose.collection) for pose in video.POSES):
         planned.append(_plan(session, VIDEO, video.FEATURES, None, planned))
+    for collection in _sounds(paths):
+        arguments = {"collection": collection}
+        planned.append(_plan(session, AUDIO, audio.COMPRESS, None, planned, given=arguments))
     for graph, pipeline in pipelines().items():
         for lab_task in pipeline.task:
             for where in protocols if lab_task.per == "protocol" else [None]:
@@ -306,6 +313,12 @@ def _probes(paths: Collection[str]) -> list[str]:
         for folder in folders
         if all(_has(paths, pattern, folder) for pattern in ("*.ap.*bin", "*.ap.meta"))
     )
+
+
+def _sounds(paths: Collection[str]) -> list[str]:
+    """Return the folders with the sound of a microphone as the rig wrote it."""
+    folders = (path.rpartition("/")[0] for path in paths)
+    return sorted({folder for folder in folders if _has(paths, audio.RECORDED, folder)})
 
 
 def _sorting(

@@ -31,7 +31,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from shared.tasks.declared import behaviour, ephys, release, sync, video
+from shared.tasks.declared import audio, behaviour, ephys, release, sync, video
 from shared.tasks.signature import Expected, TaskDeclaration
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ BUILT_IN = {
         *sync.TASKS,
         *ephys.TASKS,
         *video.TASKS,
+        *audio.TASKS,
         *release.TASKS,
     )
 }
