@@ -155,6 +155,45 @@ def pose(session: Path) -> None:
     diameters["pupilDiameter_smooth"] = dlc.get_smooth_pupil_diameter(raw, "left")
     pd.DataFrame(diameters).to_parquet(session / "alf/_ibl_leftCamera.features.pqt")
     print(time.perf_counter() - began)
+    judged = _pose_quality(session, diameters)
+    (session / "pose_quality.json").write_text(json.dumps(judged))
+
+
+def _pose_quality(session: Path, diameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the checks of the left camera's pose, and their outcome, as stored in Alyx."""
+    from ibllib.qc.dlc import DlcQC
+
+    class Judge(DlcQC):
+        """Judges arrays without a server."""
+
+        eid = None
+
+        def __init__(self) -> None:
+            self.side, self.tracker, self.data = "left", "dlc", {}
+            self.ignore_checks = ["check_pupil_diameter_snr"]
+
+    import pandas as pd
+
+    judge = Judge()
+    table = pd.read_parquet(session / "alf/_ibl_leftCamera.dlc.pqt")
+    points = {name.rpartition("_")[0] for name in table}
+    judge.data = {
+        "pose_coords": {
+            point: np.where(
+                table[f"{point}_likelihood"].to_numpy() < 0.9,
+                np.nan,
+                table[[f"{point}_x", f"{point}_y"]].to_numpy().T,
+            )
+            for point in points
+        },
+        "camera_times": np.load(session / "alf/_ibl_leftCamera.times.npy"),
+        "stimOn_times": pd.read_parquet(session / "alf/_ibl_trials.table.pqt")[
+            "stimOn_times"
+        ].to_numpy(),
+        **diameters,
+    }
+    outcome, metrics = judge.run()
+    return {**metrics, "dlcLeft": outcome.name}
 
 
 def quality(session: Path, extractor: Any, found: dict[str, Any]) -> dict[str, Any]:

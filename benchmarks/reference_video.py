@@ -71,12 +71,22 @@ def films(folder: Path, peer: Callable[..., float]) -> Iterator[str]:
         said = f"{int(same.sum())} of {ours.size} frames equal, {signed} have a pulse; checks "
         said += str(differ or "equal")
         yield f"{name}: {said}; {took:.2f} s, ibllib {theirs_took:.2f} s"
-    yield f"poses: {poses(folder / 'poses', peer)}"
+    for seed, hidden in enumerate((0.05, 0.15, 0.3), start=1):
+        line = poses(folder / f"poses{seed}", peer, seed=seed, hidden=hidden)
+        yield f"poses, {hidden:.0%} hidden: {line}"
 
 
-def poses(folder: Path, peer: Callable[..., float]) -> str:
-    """Find licks and pupil of a synthetic pose on both sides; return a line of the report."""
-    rng, n = np.random.default_rng(1), 4000
+def poses(folder: Path, peer: Callable[..., float], *, seed: int, hidden: float) -> str:
+    """Find licks and pupil of a synthetic pose on both sides; return a line of the report.
+
+    Parameters
+    ----------
+    folder, peer
+        Empty folder; runs a part of the other side and returns its seconds.
+    seed, hidden
+        Of the random numbers; the share of frames in which a point is not seen.
+    """
+    rng, n = np.random.default_rng(seed), 4000
     alf = folder / "alf"
     alf.mkdir(parents=True)
     np.save(alf / "_ibl_leftCamera.times.npy", np.arange(n) / 60 + 0.01)
@@ -90,14 +100,17 @@ def poses(folder: Path, peer: Callable[..., float]) -> str:
     for side in "lr":
         for axis in "xy":
             columns[f"tongue_end_{side}_{axis}"] = np.cumsum(rng.normal(0, 1, n))
+            columns[f"paw_{side}_{axis}"] = 400 + np.cumsum(rng.normal(0, 1, n))
     for point in sorted({name.rpartition("_")[0] for name in columns}):
-        likely = np.where(rng.random(n) < 0.1, 0.2, 0.97)
+        likely = np.where(rng.random(n) < hidden, 0.2, 0.97)
         likely[1000:1200] = 0.1
         columns[f"{point}_likelihood"] = likely
     pd.DataFrame(columns).to_parquet(alf / "_ibl_leftCamera.dlc.pqt")
+    stimuli = np.sort(rng.uniform(1, n / 60 - 3, 12))
+    pd.DataFrame({"stimOn_times": stimuli}).to_parquet(alf / "_ibl_trials.table.pqt")
     ours = folder / "ours"
     began = time.perf_counter()
-    video.features(folder, ours, {})
+    made = video.features(folder, ours, {})
     took = time.perf_counter() - began
     theirs_took = peer("pose", folder)
     pair = [np.load(root / "alf/licks.times.npy") for root in (ours, folder)]
@@ -110,5 +123,10 @@ def poses(folder: Path, peer: Callable[..., float]) -> str:
         if np.array_equal(tables[0][name].isna(), tables[1][name].isna()) else np.inf
         for name in tables[1]
     }  # fmt: skip
+    theirs = json.loads((folder / "pose_quality.json").read_text())
+    judged = made.facts.extended_qc if made and made.facts else {}
+    differ = {name: (judged.get(name), value) for name, value in theirs.items()
+              if judged.get(name) != value}  # fmt: skip
+    checks = f"{len(theirs)} checks equal" if not differ else f"checks differ: {differ}"
     shutil.rmtree(folder)
-    return f"{licks}; pupil apart by {apart}; {took:.2f} s, ibllib {theirs_took:.2f} s"
+    return f"{licks}; {checks}; pupil apart by {apart}; {took:.2f} s, ibllib {theirs_took:.2f} s"

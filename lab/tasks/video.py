@@ -111,7 +111,8 @@ def _timed(
     )
     expected = quality.expected_of(camera, rules is BY_BOARD, _description(session))
     checks = quality.checks_of(camera, film_facts, timed.times, data, sounds, expected)
-    summary = quality.told(camera, checks)
+    name = f"video{camera.capitalize()}"
+    summary = quality.told(name, checks)
     summary |= {
         f"_sync_{camera}Camera_{name}": value
         for name, value in {
@@ -121,9 +122,7 @@ def _timed(
         }.items()
     }
     bad = sorted(name for name, one in checks.items() if one[0] in ("FAIL", "CRITICAL"))
-    log.info(
-        "quality: %s%s", summary[f"video{camera.capitalize()}"], (bad and f", by {bad}") or ""
-    )
+    log.info("quality: %s%s", summary[name], (bad and f", by {bad}") or "")
     path = save(out / "alf" / f"_ibl_{camera}Camera.times.npy", timed.times)
     return Outputs([path], RunFacts(extended_qc=summary))
 
@@ -192,13 +191,13 @@ POSES = ("lightningPose", "dlc", "pose")
 """Attributes of pose tables; the first one that exists is read."""
 
 
-def features(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path] | None:
-    """Find licks and the width of the pupil in the trackers' points of each camera.
+def features(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs | None:
+    """Find licks and the width of the pupil in the trackers' points of each camera; judge them.
 
     Returns
     -------
-    list of path or None
-        None if no table has a tongue or a pupil.
+    Outputs or None
+        No file for tables without a tongue and a pupil; None without any table.
 
     Raises
     ------
@@ -209,10 +208,12 @@ def features(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Pat
 
     from shared.alf.io import load, save
     from shared.science.errors import RawFileInvalid
-    from shared.science.video import pose
+    from shared.science.video import pose, pose_quality
 
     written: list[Path] = []
     seen: list[Floats] = []
+    summary: dict[str, Any] = {}
+    stimuli = _stimuli(session)
     for path in sorted(session.glob("alf/*Camera.times.npy")):
         camera = path.name.removesuffix("Camera.times.npy").rpartition("_")[2]
         table = _pose_table(session, camera)
@@ -231,12 +232,28 @@ def features(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Pat
         if licked is not None:
             seen.append(licked)
         width = pose.pupil_diameter(points) if camera in pose.SMOOTHED else None
+        smooth = None if width is None else pose.smooth_pupil(width, camera)
+        tracker = table.stem.rpartition(".")[2]
+        summary |= pose_quality.summary_of(
+            pose_quality.Pose(camera, tracker, points, at, width, smooth, stimuli)
+        )
         if width is not None:
-            columns = {"raw": width, "smooth": pose.smooth_pupil(width, camera)}
+            columns = {"raw": width, "smooth": smooth}
             content = pd.DataFrame({f"pupilDiameter_{k}": v for k, v in columns.items()})
             written.append(save(out / "alf" / f"_ibl_{camera}Camera.features.pqt", content))
     if seen:
         licks = np.sort(np.concatenate(seen))
         log.info("%d licks", licks.size)
         written.append(save(out / "alf" / "licks.times.npy", licks))
-    return written or None
+    return Outputs(written, RunFacts(extended_qc=summary)) if summary else None
+
+
+def _stimuli(session: Path) -> Floats | None:
+    """Return when the stimuli of the first protocol with trials appeared (s)."""
+    import pandas as pd
+
+    for path in sorted(session.glob("alf/**/_ibl_trials.table.pqt")):
+        table = pd.read_parquet(path)
+        if "stimOn_times" in table:
+            return table["stimOn_times"].to_numpy(float)
+    return None

@@ -242,6 +242,11 @@ def test_poses_of_any_tracker_give_licks_and_pupil(session: Truth, tmp_path: Pat
     found = pd.read_parquet(alf / "_ibl_leftCamera.features.pqt")
     np.testing.assert_allclose(found["pupilDiameter_smooth"], wide, atol=0.2)
     np.testing.assert_allclose(found["pupilDiameter_raw"], wide)
+    # and it is judged under IBL's names: a tongue that is always out is none
+    assert result.facts is not None
+    judged = result.facts.extended_qc
+    assert judged["_lightningPoseLeft_lick_detection"] == "FAIL"
+    assert judged["lightningPoseLeft"] == "FAIL"
 
 
 def test_a_lab_s_own_tracker_follows_the_paw(session: Truth, tmp_path: Path) -> None:

@@ -161,9 +161,16 @@ def checks_of(
     }
 
 
-def told(camera: str, checks: Mapping[str, Told]) -> dict[str, Any]:
-    """Return checks in Alyx's form: ``{"videoLeft": "PASS", "_videoLeft_focus": …}``."""
-    name = f"video{camera.capitalize()}"
+def told(name: str, checks: Mapping[str, Told]) -> dict[str, Any]:
+    """Return checks in Alyx's form: ``{"videoLeft": "PASS", "_videoLeft_focus": …}``.
+
+    Parameters
+    ----------
+    name : str
+        What is judged, as ``videoLeft``.
+    checks : mapping
+        Its checks by their names.
+    """
     stored: dict[str, Any] = {
         f"_{name}_{check}": values if len(values) > 1 else values[0]
         for check, values in checks.items()

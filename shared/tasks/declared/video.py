@@ -88,15 +88,19 @@ POSES = tuple(
 
 FEATURES = TaskDeclaration(
     name="video.features",
-    inputs=(*POSES, Expected("*Camera.times.npy", OUT)),
+    inputs=(
+        *POSES,
+        Expected("*Camera.times.npy", OUT),
+        Expected("_ibl_trials.table.pqt", "alf*", required=False),
+    ),
     outputs=(
         Expected("_ibl_*Camera.features.pqt", OUT, required=False),
         Expected("licks.times.npy", OUT, required=False),
     ),
-    parents=("video.times",),
+    parents=("video.times", "task.trials"),
     priority=30,
     time_out_secs=3600,
 )
-"""Finds licks and the width of the pupil in the points of trackers."""
+"""Finds licks and the width of the pupil in the points of trackers, and judges these."""
 
 TASKS = (COMPRESS, TIMES_BPOD, TIMES_NIDQ, MOTION, FEATURES)
