@@ -130,8 +130,10 @@ def pipelines() -> dict[str, Pipeline]:
     for entry in entry_points(group=GROUP):
         try:
             pipelines_by_name[entry.name] = read_pipeline(Path(entry.load()))
-        except (BadPipeline, ImportError, AttributeError, TypeError) as error:
+        except BadPipeline as error:
             log.error("the pipeline %s is left out: %s", entry.name, error)
+        except (Exception, SystemExit):  # a lab's package: its faults must not stop all others
+            log.exception("the pipeline %s is left out: its package cannot be used", entry.name)
     return pipelines_by_name
 
 

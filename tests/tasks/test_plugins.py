@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from shared.tasks import registry
+from shared.tasks.planning import plan
 from shared.tasks.registry import BUILT_IN, BadPipeline, read_pipeline
 from tests.tasks.packages import installed_beside
 
@@ -72,6 +75,37 @@ def test_a_lab_s_task_runs_like_any_other(installed, tmp_path):
     assert outcome["outputs"] == ["alf/task_00/licks.times.npy"]
     times = np.load(tmp_path / "out" / "alf" / "task_00" / "licks.times.npy")
     np.testing.assert_array_equal(times, [0.0, 0.003])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "PIPELINE = Path('x')",  # NameError
+        "1 / 0",
+        "raise SystemExit(3)",
+        "import no_such_module",
+        "no python",
+        "PIPELINE = None",
+        "",
+    ],
+)
+def test_a_package_that_cannot_be_used_is_left_out_and_named(code, tmp_path, monkeypatch, caplog):
+    # Given a lab's package with a fault in its code, installed where tasks are planned
+    name = f"fornix_faulty_{uuid.uuid4().hex}"
+    about = tmp_path / f"{name}-1.0.dist-info"
+    about.mkdir()
+    (tmp_path / f"{name}.py").write_text(code)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[fornix.pipelines]\nfaulty = {name}:PIPELINE\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry.pipelines.cache_clear()
+    try:
+        # When tasks are planned, then those of everybody else are
+        planned = plan("0" * 32, ["raw_behavior_data/_iblrig_taskData.raw.jsonable"])
+        assert [task.name for task in planned] == ["task.trials"]
+        assert "the pipeline faulty is left out" in caplog.text
+    finally:
+        registry.pipelines.cache_clear()
 
 
 @pytest.mark.parametrize(
