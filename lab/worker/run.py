@@ -248,7 +248,14 @@ class Worker:
         task = task_of(message)
         claim = self._claim(task) if task else None
         # From here on the lease, not the message, shows that the task runs.
-        self._queue.delete(message)
+        try:
+            self._queue.delete(message)
+        except (BotoCoreError, ClientError, Unreachable) as error:
+            if claim is None:
+                raise
+            # It may come again, and is harmless then; an idle lease would cost an attempt.
+            log.warning("the message of task %s was not deleted: %s", task, error)
+            self._queue.forget()
         if claim is not None:
             self.execute(claim)
         return claim is not None

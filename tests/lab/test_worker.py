@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lab.worker.pool import WorkerPool, remove_leftovers
 from lab.worker.run import Worker
@@ -45,6 +46,19 @@ def test_a_worker_that_lost_its_task_stops_it_and_says_nothing(worker, trials, i
     assert not thread.is_alive()
     assert (the(trials).status, int(the(trials).attempt)) == ("Waiting", 1)
     assert worker.reports == []
+
+
+def test_a_claimed_task_runs_even_if_its_message_cannot_be_deleted(worker, trials, monkeypatch):
+    # Given a queue that was away between the claim and the end of its message
+    def refused(message):
+        why = {"Error": {"Code": "ReceiptHandleIsInvalid", "Message": "of another time"}}
+        raise ClientError(why, "DeleteMessage")
+
+    monkeypatch.setattr(worker._queue, "delete", refused)
+    # When the worker works, then its first attempt ends, by the empty raw data
+    worker.run(most=1)
+    assert (the(trials).status, int(the(trials).attempt)) == ("Errored", 1)
+    assert worker.reports[0]["status"] == "Errored"
 
 
 def test_a_worker_stopped_while_its_claim_is_answered_gives_the_task_back(
