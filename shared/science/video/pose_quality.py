@@ -150,7 +150,7 @@ def _blocked(pose: Pose) -> str:
     known = pose.pupil[np.isfinite(pose.pupil)]
     if 1 - known.size / pose.pupil.size > MOSTLY_BLOCKED:
         return "FAIL"
-    return _passed(np.std(known) <= UNSTABLE[pose.camera])
+    return _passed(bool(np.std(known) <= UNSTABLE[pose.camera]))
 
 
 def _clear(pose: Pose) -> Told:
