@@ -12,9 +12,6 @@ import click
 from lab.client import Client, settings
 from lab.releases.stepwise import until_done
 
-AT_ONCE = 8
-"""Datasets tagged in parallel."""
-
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Tell what would be done; change nothing.")
 
@@ -47,7 +44,7 @@ def tag_datasets(
     sessions = [session["id"] for session in find_sessions(client, what)]
     chosen = list(datasets_to_tag(client, sessions, tag, collection, all_revisions))
     if not dry_run:
-        give_tag(client, tag, chosen, AT_ONCE)
+        give_tag(client, tag, chosen)
     said = {"tag": tag, "sessions": len(sessions), "datasets": len(chosen), "done": not dry_run}
     word = "would be tagged" if dry_run else "tagged"
     _say(said, as_json, f"{len(chosen)} datasets of {len(sessions)} sessions {word} {tag}")
@@ -67,7 +64,7 @@ def untag_datasets(tag: str, what: str, dry_run: bool, as_json: bool) -> None:
     sessions = [session["id"] for session in find_sessions(client, what)]
     chosen = list(tagged_datasets(client, sessions, tag))
     if not dry_run:
-        take_tag(client, tag, chosen, AT_ONCE)
+        take_tag(client, tag, chosen)
     said = {"tag": tag, "sessions": len(sessions), "datasets": len(chosen), "done": not dry_run}
     word = "would lose" if dry_run else "lost"
     _say(said, as_json, f"{len(chosen)} datasets of {len(sessions)} sessions {word} {tag}")

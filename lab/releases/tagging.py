@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from lab.client import Client
+from lab.client.errors import ClientError
 
 PAGE = 250
 """Rows of one request (the most that a list answers)."""
+
+MOST = 100
+"""Datasets of one request; the server takes 200, but a slow one shall answer in time, too."""
+
+
+class NotTagged(ClientError):
+    """The server refuses a tag for some datasets; the message says how many and why."""
 
 
 def datasets_to_tag(
@@ -40,27 +48,39 @@ def session_datasets(client: Client, sessions: Iterable[str]) -> Iterator[dict[s
             offset += PAGE
 
 
-def give_tag(client: Client, tag: str, datasets: Sequence[dict[str, Any]], at_once: int) -> None:
-    """Give datasets a tag; create the tag if it is new."""
+def give_tag(client: Client, tag: str, datasets: Sequence[dict[str, Any]]) -> None:
+    """Give datasets a tag; create the tag if it is new.
+
+    Raises
+    ------
+    NotTagged
+        Some are refused; the others have it.
+    """
     if not client.get("/tags", name=tag)["results"]:
         client.post("/tags", {"name": tag})
-
-    _write(client, datasets, lambda tags: tags | {tag}, at_once)
-
-
-def take_tag(client: Client, tag: str, datasets: Sequence[dict[str, Any]], at_once: int) -> None:
-    """Take a tag from datasets."""
-    _write(client, datasets, lambda tags: tags - {tag}, at_once)
+    _send(client, tag, "add", datasets)
 
 
-def _write(
-    client: Client,
-    datasets: Sequence[dict[str, Any]],
-    change: Callable[[set[str]], set[str]],
-    at_once: int,
-) -> None:
-    def one(row: dict[str, Any]) -> None:
-        client.patch(f"/datasets/{row['id']}", {"tags": sorted(change(set(row["tags"])))})
+def take_tag(client: Client, tag: str, datasets: Sequence[dict[str, Any]]) -> None:
+    """Take a tag from datasets.
 
-    with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(one, datasets))
+    Raises
+    ------
+    NotTagged
+        Some are refused; the others have it no more.
+    """
+    _send(client, tag, "remove", datasets)
+
+
+def _send(client: Client, tag: str, what: str, datasets: Sequence[dict[str, Any]]) -> None:
+    refused: list[dict[str, Any]] = []
+    for start in range(0, len(datasets), MOST):
+        ids = [row["id"] for row in datasets[start : start + MOST]]
+        address = f"/tags/{quote(tag, safe='')}/datasets"
+        refused += client.post(address, {what: ids})["refused"]
+    if refused:
+        first = refused[0]
+        raise NotTagged(
+            f"{len(refused)} of {len(datasets)} datasets keep their tags; "
+            f"{first['dataset']}: {first['detail']}"
+        )

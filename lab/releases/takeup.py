@@ -14,9 +14,6 @@ from shared.model.release import ReleaseManifest, ReleaseRecord
 from shared.releases.copy import CHECKSUMS, MANIFEST
 from shared.releases.manifest import decode_manifest
 
-AT_ONCE = 8
-"""Datasets tagged at the same time."""
-
 
 class NotTakenUp(ValueError):
     """A copy could not become a release; the message names the difference."""
@@ -49,7 +46,6 @@ def take_up(client: Client, folder: Path, told: Callable[[str], object]) -> Rele
         client,
         manifest.tag,
         [dataset for dataset in rows if manifest.tag not in dataset["tags"]],
-        AT_ONCE,
     )
     body = {"name": manifest.name, "tag": manifest.tag, "terms": json.plain(manifest.terms)}
     made = until_done(client, "/releases", body, told)

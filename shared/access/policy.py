@@ -163,6 +163,7 @@ ROUTES: Mapping[str, Rule] = {
     "GET /releases/{}/{}": READ_PUBLIC,
     "GET /releases/{}/{}/nwb": READ_PUBLIC,
     "GET /releases/{}/{}/{}": READ_PUBLIC,
+    "POST /tags/{}/datasets": Rule(MEMBERS),
     "POST /releases": Rule(MANAGERS),
     "PATCH /releases/{}/{}": Rule(MANAGERS),
     "POST /releases/{}/{}/publish": Rule(MANAGERS),

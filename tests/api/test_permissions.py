@@ -146,6 +146,7 @@ GET    /lab-pages/{lab}/{path+}           MGD
 GET    /queues                            D
 POST   /queues/{queue}/redrive            D
 GET    /releases                          AVMGDRW
+POST   /tags/{name}/datasets              MGD
 POST   /releases                          GD
 GET    /releases/{name}                   AVMGDRW
 GET    /releases/{name}/{version}         AVMGDRW

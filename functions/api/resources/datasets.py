@@ -216,6 +216,28 @@ class Datasets(Store):
         item = update_dataset(dataset.owner, dataset.path, edit, who=call.who.username)
         return {"session": item.owner, "_item": item, "_session": brief(item.session)}
 
+    def retag(self, resource: Resource, key: str, tag: str, given: bool, call: Call) -> bool:
+        """Give a dataset a tag, or take it; return whether that changed anything.
+
+        Raises
+        ------
+        ApiError
+            404, 403.
+        """
+        dataset: Dataset = self.get(resource, key, call)["_item"]
+        permissions.check_lab(call.who, lab_of_owner(dataset.owner))
+        if given == (tag in (dataset.tags or ())):
+            return False
+
+        def edit(item: Dataset) -> None:
+            rest = [other for other in item.tags or () if other != tag]
+            tags = sorted([*rest, tag]) if given else rest
+            permissions.check_fields(call, resource, {"tags": item.tags}, {"tags": tags})
+            item.tags = tags or None
+
+        update_dataset(dataset.owner, dataset.path, edit, who=call.who.username)
+        return True
+
     def delete(self, resource: Resource, key: str, call: Call) -> None:
         """Delete a dataset's record; a protected one is kept.
 
