@@ -78,6 +78,7 @@ def split_path(path: str) -> tuple[str, str | None, str]:
     return folder, None, name
 
 
+@lru_cache(8192)  # a page shows each id several times
 def dashed(digits: str) -> str:
     """Return 32 hexadecimal digits as a UUID with dashes."""
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

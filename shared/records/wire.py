@@ -155,7 +155,7 @@ class DynamoClient:
                 return _usual(operation, arguments)
             answer["ResponseMetadata"] = _metadata(response.status, headers)
             raise ClientError(answer, operation)  # type: ignore[arg-type]
-        answer = json.loads(content or b"{}", object_hook=_with_bytes)
+        answer = _decoded(content)
         answer["ResponseMetadata"] = _metadata(response.status, headers)
         meter.count(operation, answer)
         return answer
@@ -197,6 +197,17 @@ def _usual(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = aws.client("dynamodb")._make_api_call(operation, arguments)
     meter.count(operation, answer)
     return answer
+
+
+def _decoded(content: bytes) -> dict[str, Any]:
+    """Return the JSON of an answer, with bytes where it has binary values."""
+    read = msgspec.json.decode if b'"B"' not in content else _decoded_bytes
+    answer: dict[str, Any] = read(content or b"{}")
+    return answer
+
+
+def _decoded_bytes(content: bytes) -> Any:
+    return json.loads(content, object_hook=_with_bytes)
 
 
 def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
