@@ -38,6 +38,9 @@ NUMBERS = {
 }
 """Attribute of the trials by NWB column, for numbers that need no conversion."""
 
+ALWAYS = ("stimOn_times", "goCue_times", "firstMovement_times", "response_times", "feedback_times")
+"""Times that every table of trials has (IBL); an export leaves out columns without any value."""
+
 Note = Callable[[str], None]
 
 
@@ -99,6 +102,7 @@ def _trials(name: str, table: pd.DataFrame, several: bool) -> MadeDataset:
         "feedbackType": pd.Series(np.where(table["is_mouse_rewarded"], 1, -1), table.index),
         **{ours: table[nwb_name] for nwb_name, ours in NUMBERS.items() if nwb_name in table},
     }
+    columns |= {each: np.full(len(table), np.nan) for each in ALWAYS if each not in columns}
     folder = _collection(name, several)
     made = pd.DataFrame(columns).reset_index(drop=True)
     return MadeDataset(f"{folder}/_ibl_trials.table.pqt", made)
