@@ -36,8 +36,9 @@ PIECES_OF_ALL = 160
 #: Samples for the choice of each channel's scale in recordings of many channels.
 SAMPLES_TO_SCALE = 2048
 #: Chunks of fewer values are fitted once, or not at all: there is little to save, and a full fit
-#: would take longer than everything else.
+#: would take longer than everything else. A model for one chunk alone must save its time there.
 SMALL, TINY = 1 << 16, 1 << 14
+SMALL_ALONE, TINY_ALONE = 1 << 18, 1 << 16
 #: Bits per sample that a further neighbour must save in recordings of few channels, where
 #: neighbours take little time.
 FEW_GAIN = 0.006
@@ -55,25 +56,27 @@ class Model:
     scales: list[Scale]  # of the residual of each channel
 
 
-def fit(samples: NDArray[Any], level: Level) -> Model:
+def fit(samples: NDArray[Any], level: Level, alone: bool = False) -> Model:
     """Fit a model on an excerpt of a chunk, to be used for it and the chunks after it.
 
-    The same samples give the same model, whatever the load of the machine.
+    The same samples give the same model, whatever the load of the machine. `alone` means that no
+    chunk comes after it.
     """
     length, channels = samples.shape
+    small, tiny = (SMALL_ALONE, TINY_ALONE) if alone else (SMALL, TINY)
     some = np.concatenate([samples[piece] for piece in excerpt(length, channels)])
     ranked = values.are_sparse(samples, some)
     kind, base, _, rows = values.prepare(some, ranked)
     rows = rows.copy()
-    if samples.size < TINY:
+    if samples.size < tiny:
         baseline = np.zeros(channels, rows.dtype)
     else:
         baseline = choose_baseline(rows, kind == ValueKind.SHIFTED)
         rows -= baseline[:, None]
     families = level.many if channels >= MANY_CHANNELS else level.few
-    if samples.size < TINY:
+    if samples.size < tiny:
         ways = [_fit_nothing(rows, length)]
-    elif samples.size < SMALL:
+    elif samples.size < small:
         ways = [_fit_once(rows, families[0], level, length)]
     else:
         ways = [_fit_both(rows, each, level, length) for each in families]

@@ -137,6 +137,7 @@ class Writer:
         )
         self.index = RecordingIndex(*self.header[:4], facts={"level": level})
         self._sha1 = hashlib.sha1(usedforsecurity=False) if sha1 else None
+        self._n_samples = n_samples
         self._held: list[Samples] = []
         self._n_held = 0
         self._model: fit.Model | None = None
@@ -177,7 +178,9 @@ class Writer:
         self._held, self._n_held = [], 0
         number = self.index.n_chunks
         if self._model is None or number % RUN == 0:
-            self._model = fit.fit(samples, self.coder.level)
+            stop = self.index.bounds[-1] + len(samples)
+            last = len(samples) < self.chunk_length or stop == self._n_samples
+            self._model = fit.fit(samples, self.coder.level, alone=last)
         sealed = self.coder.make(samples, number, self.index.bounds[-1], self._model)
         self.file.writelines(sealed.pieces)
         self.note(sealed, samples)

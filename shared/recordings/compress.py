@@ -134,7 +134,8 @@ class ChunkJob(OrderedJob):
 
     def lead(self, number: int) -> fit.Model:
         """Return the model for the run of chunks that starts with `number`."""
-        return fit.fit(self._read(number), self.coder.level)
+        last = (number + 1) * self.chunk_length >= self.source.shape[0]
+        return fit.fit(self._read(number), self.coder.level, alone=last)
 
     def __call__(self, number: int, model: fit.Model) -> Sealed:
         """Return chunk `number`, ready to be written."""

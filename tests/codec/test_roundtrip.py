@@ -6,6 +6,7 @@ import tracemalloc
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,6 +185,30 @@ def test_small_files_are_not_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
         samples = recording(1000, 8)
         assert len(encoder.encode(samples, LEVELS[level]).body) < 0.6 * samples.nbytes
     assert asked == []
+
+
+def test_a_short_file_is_not_fitted_but_a_chunk_of_a_longer_one_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Given the same samples as a file and as the first chunk of one, only that is fitted."""
+    asked: list[int] = []
+    fit_time = fit.fit_time
+
+    def counted(*given: Any) -> Any:
+        asked.append(1)
+        return fit_time(*given)
+
+    monkeypatch.setattr(fit, "fit_time", counted)
+    samples = recording(6000, 8)
+    with codec.Writer(tmp_path / "short.ebin", 8, "int16", 20_000) as writer:
+        writer.append(samples)
+    assert asked == []
+    recordings.compress(samples, tmp_path / "second.ebin", sample_rate=6000)
+    assert asked == []
+    assert (tmp_path / "short.ebin").stat().st_size < 0.6 * samples.nbytes
+    with codec.Writer(tmp_path / "long.ebin", 8, "int16", 30_000, chunk_length=6000) as writer:
+        writer.append(np.concatenate([samples, samples]))
+    assert asked
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -23,7 +23,7 @@ from functions.api.resources.parts import own_lab
 from shared.model import moment
 from shared.model.webhooks import Happening
 from shared.records import env
-from shared.webhooks import addresses, store
+from shared.webhooks import store
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -34,6 +34,8 @@ SHORTEST = 16
 
 
 def _address(value: str) -> None:
+    from shared.webhooks import addresses  # sockets, which the API's start does without
+
     addresses.read(value, local=env.is_local())
 
 
