@@ -190,7 +190,7 @@ def review(
 ) -> None:
     """Make an address by which reviewers see a release before the public does.
 
-    Every command that takes a release's address takes this one. It is told once, and is good
+    Every command that takes a release's address takes this one. It is shown once, and is good
     without account until it expires or is revoked.
     """
     client, record = _record(what)

@@ -75,7 +75,7 @@ def times_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> Output
     if line is None:
         raise SyncFailed(
             f"the pulses of camera {arguments['camera']}",
-            "no line of the main clock is told to be its own",
+            "no line of the main clock is said to be its own",
             f"name the line {arguments['camera']}_camera in the wiring file of the recording",
         )
     signs, sounds = signs_on_board(pulses.of(line)), pulses.of(wiring["audio"])

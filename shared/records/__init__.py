@@ -1,1 +1,1 @@
-"""What is stored: DynamoDB items, their transactions, the search index."""
+"""Stored items of DynamoDB, their transactions and the search index."""

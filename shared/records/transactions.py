@@ -42,7 +42,7 @@ the table."""
 NOT_JOURNALED: Mapping[str, str] = {
     "Answer": "what a device was answered, should it ask again; its writes are known by their ids",
     "Change": "the feed itself",
-    "Delivery": "what webhooks were told; their receivers know, and it ends after a month",
+    "Delivery": "events sent to webhooks; their receivers know them, and they end after a month",
     "FeedPlace": "how far the feed was read for webhooks; a restored table has another feed",
     "KnownSource": "where accounts have logged in from; it is learnt again",
     "Lock": "held for minutes; after a restore nothing runs that holds one",

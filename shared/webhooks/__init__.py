@@ -1,1 +1,1 @@
-"""Webhooks: what other systems are told of, as it is stored, signed and sent to them."""
+"""Webhooks: events for other systems, as they are stored, signed and sent."""
