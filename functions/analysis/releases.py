@@ -16,6 +16,7 @@ from shared.results import addresses
 from shared.results.render import SiteSettings, render
 from shared.results.store import SiteStore, encode, write_if_changed
 from shared.results.views.release import SESSIONS_SHOWN, release_view, releases_view
+from shared.tasks.declared.release import NWB_FILE
 
 
 def refresh(
@@ -67,7 +68,8 @@ def _nwb(record: ReleaseRecord, manifest: ReleaseManifest) -> dict[str, str]:
     if not nwb.ordered(record.tag):
         return {}
     listed = [session.id for session in manifest.sessions[:SESSIONS_SHOWN]]
-    return {file.session: file.place for file in nwb.nwb_files(record, listed)[1]}
+    files = nwb.nwb_files(record, listed)[1]
+    return {file.session: file.place for file in files if file.path.endswith(NWB_FILE)}
 
 
 def _remove_hidden(store: SiteStore, shown: list[ReleaseRecord]) -> None:

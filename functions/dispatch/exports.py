@@ -6,7 +6,8 @@ with the release's. The content of the release itself does not change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from shared.datasets.edit import update_dataset
 from shared.datasets.read import content_hashes
@@ -16,13 +17,15 @@ from shared.model.release import nwb_collection, nwb_tag
 from shared.records import documents, queues
 from shared.records.errors import NotFound
 from shared.records.items import Dataset
-from shared.tasks.declared.release import NWB
+from shared.tasks.declared.release import TASKS
 from shared.tasks.planning import Planned, plan_nwb
 from shared.tasks.readiness import outdated
 from shared.tasks.registry import declaration
 from shared.tasks.signature import missing
 from shared.tasks.states import Status
 from shared.work.item import SYSTEM, Task
+
+EXPORTS = frozenset(task.name for task in TASKS)
 
 GATHER = 30
 """Seconds for which finished files of a release are collected before its page is updated."""
@@ -31,13 +34,19 @@ GATHER = 30
 def planned_exports(eid: str, datasets: Sequence[Dataset]) -> list[Planned]:
     """Return the tasks that write a session as NWB for its releases."""
     tags = sorted({tag for item in datasets for tag in item.tags or ()})
-    wanted = [tag for tag in tags if documents.find("tag", nwb_tag(tag)) is not None]
-    exports = (plan_nwb(eid, tag, nwb_collection(tag)) for tag in wanted)
+    marked = {tag: documents.find("tag", nwb_tag(tag)) for tag in tags}
     return [
         export
-        for export in exports
+        for tag, mark in marked.items()
+        if mark is not None
+        for export in plan_nwb(eid, tag, nwb_collection(tag), raw=_with_raw(mark.body))
         if not missing(export.declaration.inputs, contents_of(export, datasets))
     ]
+
+
+def _with_raw(mark: Mapping[str, Any]) -> bool:
+    """Return whether a release's raw recordings are copied into NWB, as was said to publish it."""
+    return (mark.get("json") or {}).get("raw") == "copy"
 
 
 def contents_of(task: Planned | Task, datasets: Sequence[Dataset]) -> dict[str, str]:
@@ -53,7 +62,7 @@ def show_exports(eid: str, datasets: Sequence[Dataset], tasks: Iterable[Task]) -
     A file made from datasets that the release no longer has is hidden until the task runs again.
     """
     for task in tasks:
-        if task.executable != NWB.name:
+        if task.executable not in EXPORTS:
             continue
         declared = declaration(task.executable, task.arguments)
         if declared is None:
@@ -65,7 +74,9 @@ def show_exports(eid: str, datasets: Sequence[Dataset], tasks: Iterable[Task]) -
         )
         changed = False
         for item in datasets:
-            if item.collection != arguments["output_collection"]:
+            # Both tasks write into one collection; each answers for its own file.
+            path = f"{item.collection}/{item.name}"
+            if not any(output.matches(path) for output in declared.outputs):
                 continue
             is_shown = good and item.default
             if is_shown != (tag in (item.tags or ())):

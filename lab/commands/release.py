@@ -127,6 +127,13 @@ def create(
 @click.option(
     "--nwb/--no-nwb", default=True, show_default=True, help="Have workers write it as NWB, too."
 )
+@click.option(
+    "--nwb-raw",
+    type=click.Choice(["link", "copy"]),
+    default="link",
+    show_default=True,
+    help="Raw recordings in NWB: where they lie, or copied.",
+)
 @_dry_run
 @_json
 def publish(
@@ -135,6 +142,7 @@ def publish(
     doi: str | None,
     mint: str | None,
     nwb: bool,
+    nwb_raw: str,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -152,7 +160,8 @@ def publish(
         doi = minter(mint).mint(client, record)
     if doi:
         client.patch(where, {"doi": doi})
-    done = until_done(client, f"{where}/publish", {"embargo_until": embargo, "nwb": nwb}, _told)
+    asked = {"embargo_until": embargo, "nwb": nwb, "nwb_raw": nwb_raw}
+    done = until_done(client, f"{where}/publish", asked, _told)
     cited = f", doi:{done['doi']}" if done["doi"] else ""
     _say(done, as_json, f"{key} is public {when}{cited}  {done['page'] or done['url']}")
 

@@ -13,7 +13,7 @@ from lab.exports.folder import FolderSession, subject_facts
 from lab.exports.session import ExportFacts
 from shared.model import moment
 from shared.model.task import SessionForTask
-from shared.tasks.declared.release import NWB_FILE
+from shared.tasks.declared.release import NWB_FILE, NWB_RAW_FILE
 
 
 class ToldSession(FolderSession):
@@ -64,12 +64,34 @@ def nwb(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path] | 
     from lab.exports.nwb.backends import backend
     from lab.exports.nwb.export import export_processed
 
-    facts = msgspec.convert(
-        {name: arguments[name] for name in SessionForTask.__struct_fields__ if name in arguments},
-        SessionForTask,
-    )
-    written = export_processed(ToldSession(session, facts), out, backend("hdf5"))
-    target = out / arguments["output_collection"] / NWB_FILE
+    written = export_processed(told_session(session, arguments), out, backend("hdf5"))
+    return [_placed(written.path, out / arguments["output_collection"] / NWB_FILE)]
+
+
+def nwb_raw(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path] | None:
+    """Write a session's released recordings as NWB, a compressed chunk at a time.
+
+    Raises
+    ------
+    ExportError
+        As for :func:`nwb`; or a gain is unknown.
+    """
+    from lab.exports.nwb.backends import backend
+    from lab.exports.nwb.export import export_raw
+
+    written = export_raw(told_session(session, arguments), out, backend("hdf5"))
+    return [_placed(written.path, out / arguments["output_collection"] / NWB_RAW_FILE)]
+
+
+def told_session(session: Path, arguments: Mapping[str, str]) -> ToldSession:
+    """Return a session's folder with the facts that a task's arguments tell."""
+    told = {
+        name: arguments[name] for name in SessionForTask.__struct_fields__ if name in arguments
+    }
+    return ToldSession(session, msgspec.convert(told, SessionForTask))
+
+
+def _placed(made: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(written.path, target)
-    return [target]
+    os.replace(made, target)
+    return target

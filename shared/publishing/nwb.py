@@ -22,8 +22,16 @@ from shared.records.items import Dataset
 from shared.sessions.contents import session_and_datasets
 
 
-def order(record: ReleaseRecord, sessions: Iterable[ReleasedSession], *, who: str) -> None:
-    """Order NWB files of a version's sessions; existing ones stay."""
+def order(
+    record: ReleaseRecord, sessions: Iterable[ReleasedSession], *, raw: bool, who: str
+) -> None:
+    """Order NWB files of a version's sessions; existing ones stay.
+
+    Parameters
+    ----------
+    raw : bool
+        Whether raw recordings are copied, too. Once they are, later versions have theirs copied.
+    """
     tag = nwb_tag(record.tag)
     body = {
         "name": tag,
@@ -31,10 +39,13 @@ def order(record: ReleaseRecord, sessions: Iterable[ReleasedSession], *, who: st
         "public": True,
         "protected": False,
         "hash": None,
-        "json": {"release": record.name},
+        "json": {"release": record.name} | ({"raw": "copy"} if raw else {}),
     }
-    with suppress(Exists):
+    try:
         documents.create("tag", tag, body, who=who)
+    except Exists:
+        if raw:
+            documents.update("tag", tag, lambda old: old | {"json": body["json"]}, who=who)
     queues.notify_all(
         "dispatch", [SessionRegistered(session.id, again=True) for session in sessions]
     )

@@ -142,12 +142,13 @@ def publish(
     embargo_until: str | None,
     zone: str,
     as_nwb: bool = True,
+    raw_as_nwb: bool = False,
 ) -> ReleaseRecord | GatheredSoFar:
     """Publish a version, from a day on if one is given.
 
     The tag is marked first, so that a published record always has public files. A tag of many
     sessions takes several calls; the last one publishes. With ``as_nwb``, workers write the
-    sessions as NWB, too.
+    sessions as NWB, too; with ``raw_as_nwb`` their raw recordings as well.
 
     Raises
     ------
@@ -166,7 +167,7 @@ def publish(
     marks = {"public": True, "embargo_until": embargo_until, "embargo_zone": zone}
     _mark(record.tag, who, **marks)
     if as_nwb:
-        nwb.order(record, gathered.sessions, who=who)
+        nwb.order(record, gathered.sessions, raw=raw_as_nwb, who=who)
     return _update(
         record,
         who,

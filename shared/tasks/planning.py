@@ -27,7 +27,7 @@ from shared.tasks.declared.behaviour import (
     WHEEL_NIDQ,
 )
 from shared.tasks.declared.ephys import COMPRESS, ON_GPU, RAW_QUALITY, SORT, SORT_GPU
-from shared.tasks.declared.release import NWB
+from shared.tasks.declared.release import NWB, NWB_RAW
 from shared.tasks.declared.sync import ALIGN, PULSES
 from shared.tasks.description import (
     Device,
@@ -187,10 +187,17 @@ def plan(
     return planned
 
 
-def plan_nwb(session: str, tag: str, collection: str) -> Planned:
-    """Return the task that writes a session's released data as NWB."""
+def plan_nwb(session: str, tag: str, collection: str, *, raw: bool) -> list[Planned]:
+    """Return the tasks that write a session's released data as NWB.
+
+    Parameters
+    ----------
+    raw : bool
+        Whether its raw recordings are copied, too.
+    """
     arguments = {"tag": tag, "output_collection": collection}
-    return _plan(session, RELEASE, NWB, None, [], given=arguments)
+    wanted = (NWB, NWB_RAW) if raw else (NWB,)
+    return [_plan(session, RELEASE, each, None, [], given=arguments) for each in wanted]
 
 
 def unprocessed(

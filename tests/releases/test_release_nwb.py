@@ -17,8 +17,9 @@ from lab.releases.remote import ReleaseServer
 from lab.releases.verify import verify_server
 from lab.worker.run import Worker
 from shared.records import documents
+from shared.tasks.declared.release import NWB_FILE, NWB_RAW_FILE
 from shared.work import read
-from tests.exports.sessions import make
+from tests.exports.sessions import STEP, make, write_recording
 from tests.flow import LAB, SUBJECT, System
 from tests.releases.conftest import TAG, TERMS, upload
 
@@ -40,12 +41,12 @@ class Ordered:
         self.rows = self.manager.get("/datasets", session=self.eid, limit=250)["results"]
         self.manager.post("/tags", {"name": TAG})
 
-    def release(self, without: str = "\0") -> None:
+    def release(self, without: str = "\0", **more: str) -> None:
         for row in self.rows:
             if without not in row["name"]:
                 self.manager.patch(f"/datasets/{row['id']}", {"tags": [TAG]})
         self.manager.post("/releases", {"tag": TAG, "name": TAG, "terms": TERMS})
-        self.manager.post(f"{WHERE}/publish", {})
+        self.manager.post(f"{WHERE}/publish", more)
 
     def work(self) -> None:
         """Let the worker do what waits for it."""
@@ -56,6 +57,9 @@ class Ordered:
     def status(self) -> str | None:
         tasks = {task.name: task.status for task in read.of_session(self.eid)}
         return tasks.get("release.nwb")
+
+    def waiting(self) -> set[str]:
+        return {one.name for one in read.of_session(self.eid) if one.status == "Waiting"}
 
     def listed(self) -> Any:
         answer = requests.get(f"{self.system.url}{WHERE}/nwb", timeout=10)
@@ -147,6 +151,40 @@ def test_the_file_has_what_the_release_has_and_no_more(ordered: Ordered, tmp_pat
     assert requests.get(first["url"], timeout=10).status_code == 401
     with opened(ordered, tmp_path) as io:
         assert "quiescence_period" not in " ".join(io.read().trials.colnames)
+
+
+def test_raw_recordings_are_copied_where_the_publisher_says_so(
+    system: System, tmp_path: Path
+) -> None:
+    # Given a published session with a recording, of which a copy is wanted
+    folder = make(tmp_path / "rig")
+    shutil.rmtree(folder / "raw_behavior_data")
+    samples = write_recording(folder, "probe00")
+    (tmp_path / "work").mkdir()
+    ordered = Ordered(system, folder, tmp_path / "work")
+    ordered.release(nwb_raw="copy")
+    # When a worker has done both tasks
+    tasks = {"release.nwb", "release.nwb_raw"}
+    system.flow.until(lambda: ordered.waiting() >= tasks)
+    while tasks & ordered.waiting():  # the recording's own tasks go first
+        assert ordered.worker.run(most=1) == 1
+    system.flow.until(lambda: len(ordered.listed()["results"]) == 2)
+    # Then the raw file has every sample, beside the processed one, for anybody
+    processed, raw = sorted(ordered.listed()["results"], key=lambda row: str(row["path"]))
+    assert (processed["path"], raw["path"]) == (
+        f"nwb/{TAG}/{NWB_FILE}",
+        f"nwb/{TAG}/{NWB_RAW_FILE}",
+    )
+    path = tmp_path / "raw.nwb"
+    path.write_bytes(requests.get(raw["url"], timeout=10).content)
+    with pynwb.NWBHDF5IO(path, "r") as io:
+        series = io.read().acquisition["ElectricalSeriesProbe00AP"]
+        np.testing.assert_array_equal(series.data[:], samples[:, :-1])
+        assert series.conversion == pytest.approx(1e-6 * STEP["ap"])
+    # and what verifies the release verifies both
+    server = ReleaseServer(system.url)
+    found = verify_server(server, server.record(TAG))
+    assert (found.n_files, found.faults) == (len(ordered.rows) + 2, [])
 
 
 def test_a_lab_may_publish_without(ordered: Ordered) -> None:

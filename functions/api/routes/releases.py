@@ -5,7 +5,7 @@ Long work is done in parts: 202 tells the progress, and repeating the request co
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -59,11 +59,14 @@ class NewRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The publication of a version: at once, or at the beginning of a day (ISO).
 
-    With ``nwb`` workers also write its sessions as NWB.
+    With ``nwb`` workers also write its sessions as NWB. Of raw recordings these have none
+    (``link``: they are read where they lie, by `fornix export nwb --reference`), or a copy in a
+    file of its own (``copy``).
     """
 
     embargo_until: str | None = None
     nwb: bool = True
+    nwb_raw: Literal["link", "copy"] = "link"
 
 
 class Withdrawal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -186,6 +189,7 @@ def publish_release(name: str, version: str) -> Response:
             embargo_until=day,
             zone=zone,
             as_nwb=wanted.nwb,
+            raw_as_nwb=wanted.nwb_raw == "copy",
         )
     except NotReleasable as error:
         raise ApiError(409, str(error)) from None

@@ -18,4 +18,22 @@ NWB = TaskDeclaration(
 )
 """Writes a session's released behaviour, tracking and units as NWB, inspected."""
 
-TASKS = (NWB,)
+NWB_RAW_FILE = "_fornix_session.raw.nwb"
+
+NWB_RAW = TaskDeclaration(
+    name="release.nwb_raw",
+    arguments=(("output_collection", "nwb"), ("tag", "")),
+    inputs=(
+        Expected("_spikeglx_ephysData*.[ec]bin", "raw_ephys_data/probe*"),
+        Expected("*", "raw_ephys_data*", required=False),
+        Expected("*channels.*", "alf*", required=False),
+    ),
+    outputs=(Expected(NWB_RAW_FILE, "{output_collection}"),),
+    ram=8,
+    priority=4,
+    time_out_secs=24 * 3600,
+    of_release=True,
+)
+"""Copies a session's released recordings into an NWB file, a compressed chunk at a time."""
+
+TASKS = (NWB, NWB_RAW)
