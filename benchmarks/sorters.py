@@ -3,7 +3,7 @@
     python -m benchmarks.sorters [--seeds 11 12 13] [--sorters tridesclous2 spykingcircus2]
 
 Each seed is another probe of 64 sites with about 29 neurons in a minute, sorted as the task
-`ephys.sort` sorts (destriped, motion, the sorter, pieces joined) in its own environment. A neuron
+`ephys.sort` sorts (destriped, motion, the sorter) in its own environment. A neuron
 counts as found with an agreement of 0.8 (SpikeInterface's ``well_detected_score``); which are well
 isolated is said in `tests.lab.sorting_truth`, and was decided before the results.
 """

@@ -11,20 +11,17 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import probeinterface
 import spikeinterface.full as si
-from spikeinterface.core.sorting_tools import apply_merges_to_sorting
 from spikeinterface.extractors.neuropixels_utils import get_neuropixels_sample_shifts_from_probe
 
 from shared.recordings.spikeglx import read_meta
 from shared.recordings.spikeinterface import read_fornix
 from shared.science.ephys.sorted_probe import DEAD, GOOD, NOISY, OUTSIDE, Sites, SortedProbe
-from shared.science.ephys.splits import DUPLICATE, Piece, neurons
 from shared.science.errors import RawFileInvalid
 
 log = logging.getLogger(__name__)
@@ -54,9 +51,6 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
 }
 """Parameters of sorters unless others are asked for: motion is corrected before, and its own
 correction needs torch."""
-
-LOOKED_AT = 200
-"""Spikes of a unit that tell whether it is a piece of another."""
 
 MOST_JOBS = 4
 AROUND = 200.0
@@ -105,7 +99,6 @@ def sort_probe(path: Path, meta: Path, asked: SortingChoice, scratch: Path) -> S
         **{**PARAMETERS.get(asked.sorter, {}), **asked.parameters},
     )  # fmt: skip
     sorting = si.remove_excess_spikes(sorting, clean).remove_empty_units()
-    sorting = joined(sorting, clean)
     sites = Sites(sites.places, sites.raw_ind, labels)
     return _described(sorting, clean, sites, raw.get_sampling_frequency(), motion)
 
@@ -200,49 +193,6 @@ def corrected(clean: Any, how: str) -> tuple[Any, tuple[Any, Any] | None]:
         return clean, None
     still = si.interpolate_motion(clean.astype("float32"), motion, border_mode="force_extrapolate")
     return still, (np.asarray(motion.temporal_bins_s[0], float), moved)
-
-
-def joined(found: Any, clean: Any) -> Any:
-    """Return sorted spikes in which the pieces of a neuron are one unit.
-
-    Sorters cut neurons whose spikes vary in size (`shared.science.ephys.splits`).
-    """
-    if len(found.unit_ids) < 2:
-        return found
-    analyzer = si.create_sorting_analyzer(
-        found, clean, format="memory", sparse=True, method="radius", radius_um=AROUND
-    )
-    analyzer.compute(
-        ["random_spikes", "waveforms", "templates"],
-        extension_params={"random_spikes": {"seed": 0, "max_spikes_per_unit": LOOKED_AT}},
-    )
-    places = clean.get_channel_locations()[:, :2].astype(float)
-    rate = clean.get_sampling_frequency()
-    templates = analyzer.get_extension("templates").get_templates(operator="average")
-    peaks = places[np.ptp(templates, axis=1).argmax(axis=1)]
-    waveforms = analyzer.get_extension("waveforms")
-    units = [
-        Piece(
-            (number,),
-            found.get_unit_spike_train(unit) / rate,
-            peaks[number],
-            partial(_on, waveforms, unit),
-        )
-        for number, unit in enumerate(found.unit_ids)
-    ]
-    groups = [
-        [found.unit_ids[unit] for unit in units_of_one]
-        for units_of_one in neurons(units, places, clean.get_total_duration())
-    ]
-    log.info("%d units, %d neurons among them in pieces", len(units), len(groups))
-    if not groups:
-        return found
-    return apply_merges_to_sorting(found, groups, censor_ms=DUPLICATE * 1e3)
-
-
-def _on(waveforms: Any, unit: Any, channels: Any) -> Any:
-    """Return a unit's waveforms on some channels."""
-    return waveforms.get_waveforms_one_unit(unit, force_dense=True)[:, :, channels]
 
 
 def _described(
