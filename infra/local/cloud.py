@@ -58,6 +58,7 @@ class EmbeddedCloud:
         CloudError
             If a port is taken, or a process ends or does not answer.
         """
+        self.claim()
         self._check_ports()
         self._check_database()
         # Work folders of killed functions.
@@ -84,6 +85,20 @@ class EmbeddedCloud:
         except CloudError:
             self.kill()
             raise
+
+    def claim(self) -> None:
+        """Take the state folder.
+
+        Raises
+        ------
+        CloudError
+            If another system runs in it.
+        """
+        if not self.home.claim():
+            raise CloudError(
+                f"another `fornix up` is running in {self.home.path}: stop it first, or choose "
+                "another folder with --home"
+            )
 
     def control(self, command: str) -> None:
         """Tell the server to ``hold`` or to ``release`` saving."""
@@ -121,6 +136,7 @@ class EmbeddedCloud:
             # A running function would continue to search for stopped services.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+        self.home.release()
 
     def kill(self) -> None:
         """End the processes as ``kill -9`` does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -9,7 +10,7 @@ import shutil
 import socket
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 DEFAULT_HOME = ".fornix"
 
@@ -77,12 +78,38 @@ class Home:
         self.path = Path(path).absolute()
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._ports_file = self.path / "ports.json"
-        if ports is not None:
-            self._ports_file.write_text(json.dumps(asdict(ports)))
+        self._wanted = ports
+        self._lock: IO[bytes] | None = None
+
+    def claim(self) -> bool:
+        """Take the folder for this process; return False if another runs a system in it.
+
+        Two systems would save their states over each other's. The claim ends with the process, or
+        by :meth:`release`.
+        """
+        if self._lock is None:
+            lock = (self.path / "lock").open("ab")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                return False
+            self._lock = lock
+        if self._wanted is not None:
+            self._ports_file.write_text(json.dumps(asdict(self._wanted)))
+        return True
+
+    def release(self) -> None:
+        """Leave the folder to others."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     @property
     def ports(self) -> Ports:
-        """The ports in use."""
+        """The ports in use, or those to be used."""
+        if self._wanted is not None:
+            return self._wanted
         if self._ports_file.exists():
             return Ports(**json.loads(self._ports_file.read_text()))
         return Ports.from_environment()

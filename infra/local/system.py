@@ -62,6 +62,7 @@ class System:
         if self.cloud.binary is None:
             tell("dynoxide has no build for this machine: using ministack's DynamoDB")
         tell("starting the embedded cloud")
+        self.cloud.claim()
         self.home.discard_unfinished()
         self.cloud.start()
         try:

@@ -288,6 +288,17 @@ def test_a_taken_port_is_named_and_nothing_is_left_running(tmp_path: Path) -> No
     assert left_running(tmp_path / "home") == []
 
 
+def test_a_folder_in_which_a_system_runs_is_refused_and_that_system_goes_on(cloud: Cloud) -> None:
+    ports = (cloud.home / "ports.json").read_text()
+    second = up(cloud.home, "--no-job")
+    said, _ = second.communicate(timeout=120)
+    assert second.returncode == 3
+    assert "another `fornix up` is running" in said
+    assert "--home" in said
+    assert (cloud.home / "ports.json").read_text() == ports
+    assert connect(cloud._home, "admin").get("/labs")
+
+
 @pytest.mark.timeout(900)
 def test_a_real_session_goes_from_the_rig_to_the_site(tmp_path: Path, shared_data: Path) -> None:
     folder = shared_data / "rig_sessions" / "training_rig5.0.0"
