@@ -268,7 +268,7 @@ def test_ctrl_c_stops_everything_and_a_start_after_kill_9_brings_it_back(tmp_pat
     rest, _ = second.communicate(timeout=120)
 
     # Then it has come up with the same users, stops cleanly, and leaves no process behind
-    assert "one.search" in said
+    assert "ONE().search" in said
     assert json.loads((home / "credentials.json").read_text()) == before
     assert second.returncode == 0, rest
     assert "everything is kept" in rest
