@@ -102,7 +102,8 @@ def _trials(name: str, table: pd.DataFrame, several: bool) -> MadeDataset:
         "feedbackType": pd.Series(np.where(table["is_mouse_rewarded"], 1, -1), table.index),
         **{ours: table[nwb_name] for nwb_name, ours in NUMBERS.items() if nwb_name in table},
     }
-    columns |= {each: np.full(len(table), np.nan) for each in ALWAYS if each not in columns}
+    empty = pd.Series(np.nan, table.index)
+    columns |= {each: empty for each in ALWAYS if each not in columns}
     folder = _collection(name, several)
     made = pd.DataFrame(columns).reset_index(drop=True)
     return MadeDataset(f"{folder}/_ibl_trials.table.pqt", made)
