@@ -16,7 +16,7 @@ MOST = 100
 """Datasets of one request; the server takes 200, but a slow one shall answer in time, too."""
 
 
-class NotTagged(ClientError):
+class TaggingRefused(ClientError):
     """The server refuses a tag for some datasets; the message says how many and why."""
 
 
@@ -53,7 +53,7 @@ def give_tag(client: Client, tag: str, datasets: Sequence[dict[str, Any]]) -> No
 
     Raises
     ------
-    NotTagged
+    TaggingRefused
         Some are refused; the others have it.
     """
     if not client.get("/tags", name=tag)["results"]:
@@ -66,7 +66,7 @@ def take_tag(client: Client, tag: str, datasets: Sequence[dict[str, Any]]) -> No
 
     Raises
     ------
-    NotTagged
+    TaggingRefused
         Some are refused; the others have it no more.
     """
     _send(client, tag, "remove", datasets)
@@ -80,7 +80,7 @@ def _send(client: Client, tag: str, what: str, datasets: Sequence[dict[str, Any]
         refused += client.post(address, {what: ids})["refused"]
     if refused:
         first = refused[0]
-        raise NotTagged(
+        raise TaggingRefused(
             f"{len(refused)} of {len(datasets)} datasets keep their tags; "
             f"{first['dataset']}: {first['detail']}"
         )

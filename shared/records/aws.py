@@ -48,5 +48,6 @@ def client(service: str) -> Any:
 
 
 def forget() -> None:
-    """Drop the clients, so that the next use reads the endpoints again (for tests)."""
+    """Drop the clients, so that the next use reads the environment again (for tests)."""
     _create.cache_clear()
+    _session.cache_clear()

@@ -24,6 +24,9 @@ UNITS_A_ROW = 1.0
 """Units that a further row of a list may take: rows come from the index, or from one query."""
 DETAIL_UNITS = 4.0
 """Units of a record's detail beside the feed: its own item, or its session's few kilobytes."""
+LOOKS = 3
+"""Looks at what seems dear: between two requests the feed may pass into its next part, and cost
+another number of units."""
 SESSION_UNITS = 12.0
 """Units of a dataset's detail beside the feed: it reads its whole session, strongly."""
 LISTS = [each for each in RESOURCES.values() if each.has("list")]
@@ -123,16 +126,22 @@ def check_lists(filled: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     many, dear = [], {}
     for path in [*(f"/{each.path}" for each in LISTS), *REACHES]:
         mark = "&" if "?" in path else "?"
-        counts = []
-        for limit in (2, 2, ROWS):  # the first fills what a process remembers
+
+        def count_of(limit: int, asked: str = f"{path}{mark}") -> tuple[Count, int]:
             with counted(monkeypatch) as count:
-                answer = filled("GET", f"{path}{mark}limit={limit}", user="admin")
-            assert answer.status == 200, (path, answer.raw[:300])
-            counts.append(count)
-        if len(shown(answer.body)) >= ROWS // 2:
+                answer = filled("GET", f"{asked}limit={limit}", user="admin")
+            assert answer.status == 200, (asked, answer.raw[:300])
+            return count, len(shown(answer.body))
+
+        count_of(2)  # it fills what a process remembers
+        for _ in range(LOOKS):
+            (few, _), (whole, n_rows) = count_of(2), count_of(ROWS)
+            if few == whole and whole.units <= few.units + UNITS_A_ROW * ROWS:
+                break
+        else:
+            dear[path] = [few, whole]
+        if n_rows >= ROWS // 2:
             many.append(path)
-        if counts[1] != counts[2] or counts[2].units > counts[1].units + UNITS_A_ROW * ROWS:
-            dear[path] = counts[1:]
     assert not dear, "\n".join(f"{k}: {v}" for k, v in dear.items())
     # And that was of many kinds
     assert {f"/{name}" for name in ("subjects", "sessions", "insertions", "tasks")} <= {*many}
@@ -153,11 +162,14 @@ def check_details(filled: Api, monkeypatch: pytest.MonkeyPatch) -> None:
                 continue
             path = f"/{resource.path}/{quote(str(key), safe='')}"
             filled.ok("GET", path, user="admin")
-            with counted(monkeypatch) as count:
-                filled.ok("GET", path, user="admin")
             most = SESSION_UNITS if resource.kind == "dataset" else DETAIL_UNITS
-            over = count.units > feed_units(filled) + most
-            if over or count.requests > 4 or max(count.selections.values(), default=0) > 3:
+            for _ in range(LOOKS):
+                with counted(monkeypatch) as count:
+                    filled.ok("GET", path, user="admin")
+                over = count.units > feed_units(filled) + most
+                if not over and count.requests <= 4 and max([0, *count.selections.values()]) <= 3:
+                    break
+            else:
                 dear[path] = count
     assert not dear, "\n".join(f"{k}: {v}" for k, v in dear.items())
     assert keyless == {"water-restriction"}, "as in Alyx, rows of this list name no key"

@@ -42,6 +42,8 @@ def walked(step: Callable[[], Any]) -> tuple[list[str], Any]:
         room = room_of(frame) if event == "call" else None
         if room in (None, START, *stays[-1:]) or room.startswith(NO_ROOMS):
             return
+        if frame.f_code.co_name in ("__get__", "__set__"):  # a thing is asked what it is
+            return
         if caller_of(frame) == START:
             stays.append(room)
 
