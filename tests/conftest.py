@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from iblutil.io import hashfile
 
 from tests import tables
 from tests.processes import free_port, serving
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 # A shell's background job ignores Ctrl-C, and what tests start would inherit that.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The ONE client fills 256 MB with zeros for each file it hashes: half a second a file.
+hashfile.BUF_SIZE = 1 << 20
 
 PROCESSED_SECONDS = 600
 """After so long the sessions of ``make run`` count as stuck."""

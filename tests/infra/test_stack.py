@@ -506,14 +506,14 @@ def test_a_labs_name_that_cannot_be_a_queues_is_refused() -> None:
         Deployment.from_context(Node())  # type: ignore[arg-type]
 
 
-def test_a_vault_in_another_region_gets_a_nightly_copy(tmp_path: Path) -> None:
-    vault = "arn:aws:backup:eu-west-1:123456789012:backup-vault:elsewhere"
-    synthesize({"labs": ["fimbrialab"], "backup_vault": vault}, tmp_path)
-    copied = json.loads((tmp_path / "fornix.template.json").read_text())
-    (plan,) = of_type(copied, "AWS::Backup::BackupPlan").values()
+VAULT = "arn:aws:backup:eu-west-1:123456789012:backup-vault:elsewhere"
+
+
+def test_a_vault_in_another_region_gets_a_nightly_copy(hardened: Template) -> None:
+    (plan,) = of_type(hardened, "AWS::Backup::BackupPlan").values()
     (rule,) = plan["BackupPlan"]["BackupPlanRule"]
-    assert [each["DestinationBackupVaultArn"] for each in rule["CopyActions"]] == [vault]
-    (chosen,) = of_type(copied, "AWS::Backup::BackupSelection").values()
+    assert [each["DestinationBackupVaultArn"] for each in rule["CopyActions"]] == [VAULT]
+    (chosen,) = of_type(hardened, "AWS::Backup::BackupSelection").values()
     assert len(chosen["BackupSelection"]["Resources"]) == 2
 
 
@@ -609,6 +609,7 @@ def hardened(tmp_path_factory: pytest.TempPathFactory) -> Template:
         "api_concurrency": 40,
         "keeper": "arn:aws:iam::123456789012:role/keeper",
         "lock_days": 90,
+        "backup_vault": VAULT,
         "oidc_issuer": "https://idp.example.org",
         "oidc_audience": "client",
         "public_account": "openlab:international",
