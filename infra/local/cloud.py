@@ -59,8 +59,12 @@ class EmbeddedCloud:
             If a port is taken, or a process ends or does not answer.
         """
         self.claim()
-        self._check_ports()
-        self._check_database()
+        try:
+            self._check_ports()
+            self._check_database()
+        except CloudError:
+            self.home.release()
+            raise
         # Work folders of killed functions.
         shutil.rmtree(self.home.path / "cloud" / "tmp", ignore_errors=True)
         ports = self.home.ports
@@ -144,6 +148,7 @@ class EmbeddedCloud:
             process.kill()
             process.wait()
         self._processes.clear()
+        self.home.release()
 
     def pids(self) -> dict[str, int]:
         """Return the processes' ids by name."""
