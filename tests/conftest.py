@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 from iblutil.io import hashfile
 
 from tests import tables
@@ -25,6 +26,10 @@ if threading.current_thread() is threading.main_thread():
 
 # The ONE client fills 256 MB with zeros for each file it hashes: half a second a file.
 hashfile.BUF_SIZE = 1 << 20
+
+# No property fails by the clock: a busy machine is no fault of what is tested.
+settings.register_profile("fornix", deadline=None)
+settings.load_profile("fornix")
 
 PROCESSED_SECONDS = 600
 """After so long the sessions of ``make run`` count as stuck."""
