@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -87,6 +86,8 @@ class Home:
         Two systems would save their states over each other's. The claim ends with the process, or
         by :meth:`release`.
         """
+        import fcntl  # POSIX's alone: other platforms may still read a folder
+
         if self._lock is None:
             lock = (self.path / "lock").open("ab")
             try:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-import zlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-try:  # hardware-assisted, and the same polynomial
-    from isal.isal_zlib import crc32
-except ImportError:  # pragma: no cover - isal has no wheel everywhere
-    crc32 = zlib.crc32
+from shared.releases.proving import crc32
 
 BLOCK = 2**20
 """Bytes read, hashed and sent at a time."""

@@ -193,7 +193,7 @@ def _records_of(
 
 
 def _record(resource: Resource, row: Body, call: Call) -> CarriedRow:
-    """Import a record that is a document, alone."""
+    """Import a record that is a document, alone; one before it may have made the same record."""
     if existing := _existing(resource, row, call):
         return existing
     return CarriedRow("created", store_of(resource).create(resource, row, call))

@@ -31,7 +31,9 @@ def tracking_of(nwb: Any, note: Callable[[str], None]) -> Iterator[MadeDataset]:
         side = _side(name)
         if kind == "PoseEstimation":
             yield from _pose(part, name, side, frames, note)
-        elif module == "pupil" and side and (how := PUPILS.get(_after(name, "PupilDiameter"))):
+        elif (
+            module == "pupil" and side and (how := PUPILS.get(name.partition("PupilDiameter")[2]))
+        ):
             features.setdefault(side, {})[how] = np.asarray(part.data, float)
             frames.setdefault(side, times_of(part))
         elif module == "motion_energy" and side and name.endswith("CameraMotionEnergy"):
@@ -73,10 +75,6 @@ def _side(name: str) -> str:
         rf"(?:PoseEstimation|Video)?({'|'.join(SIDES)})(?:Camera|Pupil).*", name, re.I
     )
     return found[1].lower() if found else ""
-
-
-def _after(name: str, word: str) -> str:
-    return name.partition(word)[2]
 
 
 def _pose(
