@@ -129,7 +129,7 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
             bucket.INDEXES,
             bucket.NOTES,
         ),
-        "dispatch": (),
+        "dispatch": (bucket.DATA,),
         "analysis": (
             bucket.DATA,
             bucket.MANIFESTS,

@@ -111,6 +111,7 @@ class Functions(Construct):
             "FORNIX_LABS": ",".join(settings.labs),
             "FORNIX_METRICS": settings.name,
             **({"FORNIX_LOCAL": "yes"} if settings.local else {}),
+            **({"FORNIX_FREE_RAW": "yes"} if settings.free_raw_days else {}),
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
         if settings.local:

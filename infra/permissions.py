@@ -171,9 +171,11 @@ class Permissions:
         self._send(role, self.queues.stages["ingest"].main, self.queues.stages["dispatch"].main)
 
     def _grant_dispatch(self) -> None:
-        """Keep the task table and announce work; no object of any bucket."""
+        """Keep the task table and announce work; mark freed raw files, read no object."""
         role = self.roles["dispatch"]
         self._table(role, *READ_ITEMS, *WRITE_ITEMS)
+        self._mark_freed(role)
+        self._list(role)  # whether the copy of a freed file is there
         self._send(
             role,
             self.queues.stages["dispatch"].main,
@@ -244,6 +246,25 @@ class Permissions:
                     f"{own}:configuration-set/{self.settings.name}-notices",
                 ],
             )
+
+    def _mark_freed(self, role: iam.Role) -> None:
+        """Allow a role to give objects of datasets the tag of freed files, and no other tag."""
+        if not self.settings.free_raw_days:
+            return
+        tag, value = prefixes.FREED_TAG
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["s3:PutObjectTagging"],
+                resources=[f"{self.storage.data.bucket_arn}/{prefixes.DATA}*"],
+                # The embedded cloud does not know these keys, and would refuse.
+                conditions=None
+                if self.settings.local
+                else {
+                    "StringEquals": {f"s3:RequestObjectTag/{tag}": value},
+                    "ForAllValues:StringEquals": {"s3:RequestObjectTagKeys": [tag]},
+                },
+            )
+        )
 
     # -- statements ----------------------------------------------------------------------------
 

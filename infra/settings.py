@@ -82,6 +82,9 @@ class Deployment:
     recordings
         Whether raw recordings of public sessions are copied to the site, for everybody to view; S3
         then stores them twice.
+    free_raw_days
+        Days after its upload until a raw recording expires whose compressed copy is proved (for 30
+        more days, or ``lock_days``, S3 keeps it as an old version); 0 keeps every raw file.
     """
 
     name: str = "fornix"
@@ -109,6 +112,7 @@ class Deployment:
     doi: str = ""
     batch_vcpus: int = 0
     recordings: bool = True
+    free_raw_days: int = 14
 
     @classmethod
     def from_context(cls, node: Node) -> Deployment:
@@ -134,7 +138,7 @@ class Deployment:
                 raise ValueError(f"a lab in the context 'labs': {error}") from None
         numbers = (
             *("monthly_budget_usd", "throttle_rate", "throttle_burst"),
-            *("api_concurrency", "waf_rate", "lock_days", "batch_vcpus"),
+            *("api_concurrency", "waf_rate", "lock_days", "batch_vcpus", "free_raw_days"),
         )
         texts = (
             *("name", "alarm_email", "mail_from", "backup_vault", "keeper"),

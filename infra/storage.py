@@ -60,6 +60,7 @@ class Storage(Construct):
                     prefix=prefixes.GATHERED,
                     expiration=Duration.days(1),
                 ),
+                *_expiry(settings),
                 s3.LifecycleRule(
                     id="tier-by-use",
                     prefix="data/",
@@ -87,6 +88,7 @@ class Storage(Construct):
         self.table = self._table()
         if not settings.local:  # locally the whole folder is deleted
             self._keep_forever()
+            self._guard_marks()
 
     def _keep_forever(self) -> None:
         """Make the bucket itself refuse the loss of valid data, whoever asks.
@@ -120,6 +122,25 @@ class Storage(Construct):
                     "Null": {"s3:if-none-match": "true"},
                     "Bool": {"s3:ObjectCreationOperation": "true"},
                 },
+            )
+        )
+
+    def _guard_marks(self) -> None:
+        """Let only dispatch tag objects of datasets, by which they may expire.
+
+        The role is named, not referred to: it refers to the bucket.
+        """
+        role = f"role/{self.settings.name}-dispatch-{Aws.REGION}"
+        may = [f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:{role}"]
+        may += [self.settings.keeper] if self.settings.keeper else []
+        self.data.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="OnlyDispatchLetsExpire",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:PutObjectTagging", "s3:PutObjectVersionTagging"],
+                resources=[self.data.arn_for_objects(f"{prefixes.DATA}*")],
+                conditions={"ArnNotEquals": {"aws:PrincipalArn": may}},
             )
         )
 
@@ -190,6 +211,21 @@ class Storage(Construct):
                 f"GlobalSecondaryIndexes.{number}.OnDemandThroughput", THROUGHPUT
             )
         return table
+
+
+def _expiry(settings: Deployment) -> list[s3.LifecycleRule]:
+    """Return the rule by which marked raw recordings expire; empty if they are kept."""
+    if not settings.free_raw_days:
+        return []
+    tag, value = prefixes.FREED_TAG
+    return [
+        s3.LifecycleRule(
+            id="expire-what-was-freed",
+            prefix=prefixes.DATA,
+            tag_filters={tag: value},
+            expiration=Duration.days(settings.free_raw_days),
+        )
+    ]
 
 
 def _lock(settings: Deployment) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from lab.commands.output import AS_JSON
 
 USUAL = Ports()
 
+EXPIRE_SECONDS = 3600
+"""Interval at which objects expire by the bucket's rules (S3 looks once a day)."""
+
 
 @click.command()
 @click.option(
@@ -129,7 +132,11 @@ def up(
             describe(system.home, console)
             say("running", **addresses_of(system.home))
             figure.start()
+            expired = time.monotonic()
             while True:
+                if time.monotonic() - expired > EXPIRE_SECONDS:
+                    system.expire()
+                    expired = time.monotonic()
                 if figure.publish():
                     console.print("the training-time page (Fig. 2 of the paper) is on the site")
                 system.cloud.check()

@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from infra.local.cloud import CloudError, EmbeddedCloud
+from infra.local.expiry import put_rules
 from infra.local.home import Home
 from infra.local.ministack import REGION
 from infra.local.template import template
@@ -105,6 +106,7 @@ def deploy(
             _create_tables(cloud, body)
         outputs = _apply(home, stack, address, parameters)
         _put_refusals(home, outputs)
+        put_rules(client(home, "s3"), outputs["DataBucket"], body)
     finally:
         cloud.control("release")
     home.deployed.write_text(json.dumps(outputs | {"fingerprint": wanted}, indent=2))

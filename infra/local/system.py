@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from infra.local.cloud import CloudError, EmbeddedCloud
 from infra.local.deploy import client, deploy
+from infra.local.expiry import expire
 from infra.local.home import Home
 from infra.local.ministack import REGION
 from infra.local.seed import ADMINISTRATOR, LABS, draw_passwords, seed
@@ -115,12 +117,18 @@ class System:
         ``start`` means that no other event is on its way, so no waiting time is needed.
         """
         lambda_: Any = client(self.home, "lambda")
+        self.expire()
         for function, kind in AT_START:
             lambda_.invoke(
                 FunctionName=f"fornix-{function}",
                 InvocationType="Event",
                 Payload=json.dumps({"kind": kind, "start": True}),
             )
+
+    def expire(self) -> None:
+        """Let objects expire as S3's own rules do; the embedded cloud only keeps the rules."""
+        bucket = json.loads(self.home.deployed.read_text())["DataBucket"]
+        expire(client(self.home, "s3"), bucket, datetime.now(UTC))
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Invoke a function and return its answer.

@@ -61,11 +61,17 @@ def compress(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Pat
     ------
     CodecError
         A file is not as its ``.meta`` says.
+    RawFileMissing
+        There is no raw file: it was freed, or never came.
     """
     from shared import recordings
     from shared.codec.overview import overview_path
+    from shared.science.errors import RawFileMissing
 
     folder = session / arguments["collection"]
+    if not any(folder.glob("*.bin")):
+        fix = "nothing: where the raw file was freed, its copy stays the result"
+        raise RawFileMissing(f"the raw file in {arguments['collection']}", "no .bin", fix)
     target = out / arguments["collection"]
     target.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []

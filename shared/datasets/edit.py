@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from shared.datasets.freed import relying_on
 from shared.datasets.named import names_in
 from shared.datasets.partition import check_unflipped, flip, read_partition
 from shared.datasets.read import mark_defaults
@@ -15,15 +16,19 @@ from shared.datasets.register import NoBytes, has_bytes, write_key
 from shared.model import moment
 from shared.model.messages import SessionRegistered
 from shared.records import keys, leaving, queues
-from shared.records.errors import NotFound
+from shared.records.errors import Kept, NotFound
 from shared.records.items import Dataset, Pointer, Session
 from shared.records.optimistic import retried
 from shared.records.transactions import ConditionFailed, transaction
 from shared.records.writing import hold
 
 
-def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, who: str) -> Dataset:
+def update_dataset(
+    owner: str, path: str, edit: Callable[[Dataset], None], *, who: str, alone: bool = False
+) -> Dataset:
     """Change one dataset in place; try again if another writer was faster.
+
+    With ``alone``, also if another dataset of the session came or went meanwhile.
 
     Raises
     ------
@@ -60,7 +65,7 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
                 hold(writes, new)
                 if moved:
                     flip(writes, partition)
-                elif len(group) > 1:
+                elif alone or len(group) > 1:
                     check_unflipped(writes, partition)
                 for each in group if moved else [item]:
                     writes.row("dataset", f"{owner}|{each.path}", int(each.edition), each.row())
@@ -85,8 +90,8 @@ def delete_dataset(
 
     Raises
     ------
-    NotFound, Conflict
-        If it does not exist; if others kept writing it.
+    NotFound, Kept, Conflict
+        If it does not exist; if it is the only copy of a freed file; if others kept writing it.
     """
 
     def step() -> Dataset:
@@ -94,6 +99,8 @@ def delete_dataset(
         item = partition.datasets.pop(path, None)
         if item is None:
             raise NotFound(f"There is no dataset {path}.")
+        if relying := relying_on(path, partition.datasets.values()):
+            raise Kept(f"{path} stays: it is the only copy of {relying.path}, which was freed.")
         if check:
             check(item)
         rest = _revisions(partition.datasets, item)

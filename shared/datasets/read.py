@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from typing import Any
 
+from shared.datasets.freed import Freed, freed
 from shared.model.identity import dataset_path, is_uuid
 from shared.records import keys, listed
 from shared.records.items import Book, Dataset, Pointer
@@ -94,12 +95,21 @@ def hashes_by_path(datasets: Iterable[Dataset]) -> dict[str, str | None]:
 
 
 def content_hashes(datasets: Iterable[Dataset]) -> dict[str, str]:
-    """Return a hash of each default dataset's content, by path without revision folder."""
+    """Return a hash of each default dataset's content, by path without revision folder.
+
+    The content of a freed file is known, too: what was made from it stays good.
+    """
     return {
         path: item.sha256 or item.hash or item.uuid
         for path, item in default_datasets(datasets).items()
-        if item.in_own_store
+        if item.in_own_store or freed(item)
     }
+
+
+def freed_paths(datasets: Iterable[Dataset]) -> dict[str, Freed]:
+    """Return the freed files among the default datasets, by path without revision folder."""
+    notes = ((path, freed(item)) for path, item in default_datasets(datasets).items())
+    return {path: note for path, note in notes if note is not None}
 
 
 def _rows(items: Sequence[Book | Dataset]) -> Iterator[tuple[str, dict[str, Any]]]:

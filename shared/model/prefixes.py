@@ -44,8 +44,11 @@ GATHERED = "gathered/"
 LAB_PAGES = "lab-pages/"
 """The pages of labs for their own people."""
 
+FREED_TAG = ("fornix", "freed")
+"""Tag of an object that may expire: a raw recording whose compressed copy is proved."""
+
 KEPT = (DATA, MANIFESTS, JOURNAL, RELEASES)
-"""Nothing is ever deleted from these."""
+"""Nobody deletes anything from these; under ``data/`` what has `FREED_TAG` expires."""
 
 WRITTEN_ONCE = (DATA, MANIFESTS, RELEASES)
 """Nothing is ever overwritten in these."""

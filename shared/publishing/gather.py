@@ -180,7 +180,8 @@ def _refuse_absent(found: Iterable[_GatheredSession]) -> None:
         named = ", ".join(absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
         raise NotReleasable(
             f"The bytes of {len(absent)} datasets are not in the own store ({named}): bring them "
-            "(`fornix import … --upload`), or take the tag from them."
+            "(`fornix import … --upload`), or take the tag from them. Of a raw recording that was "
+            "freed after its compression, tag the copy (.ebin, .eh)."
         )
 
 

@@ -101,6 +101,11 @@ def shows_recordings() -> bool:
     return os.environ.get("FORNIX_RECORDINGS") != "no"
 
 
+def frees_raw() -> bool:
+    """Return whether raw recordings are freed once their compressed copies are proved."""
+    return os.environ.get("FORNIX_FREE_RAW") == "yes"
+
+
 def mail_sender() -> tuple[str, str]:
     """Return the address that notices are sent from, and SES's configuration set.
 

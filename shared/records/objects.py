@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from shared.alf.blocks import LARGE_BLOCK, BlockReader, RangeFile, block_of
 from shared.model import json
+from shared.model.prefixes import FREED_TAG
 from shared.records import aws, env
 
 T = TypeVar("T")
@@ -253,6 +254,22 @@ def delete(keys: Iterable[str]) -> None:
                 "Quiet": True,
             },
         )
+
+
+def mark_freed(key: str) -> None:
+    """Mark an object as freed: the bucket's rule lets it expire; one that is gone is no error."""
+    tag, value = FREED_TAG
+    s3 = aws.client("s3")
+    try:
+        s3.put_object_tagging(
+            Bucket=env.data_bucket(),
+            Key=key,
+            Tagging={"TagSet": [{"Key": tag, "Value": value}]},
+        )
+    except ClientError as error:
+        # 404 or 405: it has expired already, and a delete marker is in its place.
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 405):
+            raise
 
 
 def read_object(key: str, kind: type[T]) -> T | None:

@@ -250,8 +250,47 @@ def test_only_the_api_reads_credentials(stack: Template) -> None:
         assert set(hidden) == secret | {"sealed"}  # the feed's, for the journal
 
 
-def test_dispatch_touches_no_object(stack: Template) -> None:
-    assert "s3:" not in json.dumps(statements(stack, "FunctionsDispatchRole"))
+def test_dispatch_reads_no_object_and_only_marks_what_was_freed(stack: Template) -> None:
+    of_bucket = [
+        each
+        for each in statements(stack, "FunctionsDispatchRole")
+        if "s3:" in json.dumps(each["Action"])
+    ]
+    marks, lists = sorted(of_bucket, key=lambda each: "Condition" not in each)
+    assert marks["Action"] == "s3:PutObjectTagging"
+    assert "/data/*" in json.dumps(marks["Resource"])
+    assert marks["Condition"] == {
+        "StringEquals": {"s3:RequestObjectTag/fornix": "freed"},
+        "ForAllValues:StringEquals": {"s3:RequestObjectTagKeys": ["fornix"]},
+    }
+    assert set(lists["Action"]) == {"s3:ListBucket", "s3:ListBucketMultipartUploads"}
+    # Nobody else can let an object expire, whatever a role says
+    guard = bucket_denials(stack)["OnlyDispatchLetsExpire"]
+    assert set(guard["Action"]) == {"s3:PutObjectTagging", "s3:PutObjectVersionTagging"}
+    spared = json.dumps(guard["Condition"]["ArnNotEquals"]["aws:PrincipalArn"])
+    names = of_type(stack, "AWS::IAM::Role").values()
+    (own,) = (
+        json.dumps(each["RoleName"]) for each in names if "dispatch" in str(each["RoleName"])
+    )
+    assert "role/fornix-dispatch-" in spared
+    assert "fornix-dispatch-" in own
+
+
+def test_what_was_freed_expires_by_a_rule(stack: Template) -> None:
+    (rules,) = (
+        found
+        for bucket in of_type(stack, "AWS::S3::Bucket").values()
+        if "TagFilters" in str(found := bucket.get("LifecycleConfiguration", {}).get("Rules"))
+    )
+    (rule,) = (rule for rule in rules if rule.get("TagFilters"))
+    assert rule["TagFilters"] == [{"Key": "fornix", "Value": "freed"}]
+    assert (rule["Prefix"], rule["ExpirationInDays"]) == ("data/", 14)
+    # Everything else under data/ only moves to cheaper storage
+    assert not any(
+        "ExpirationInDays" in other
+        for other in rules
+        if other is not rule and other.get("Prefix", "data/").startswith("data/")
+    )
 
 
 def test_notices_write_notices_alone_and_send_from_one_address(stack: Template) -> None:

@@ -14,8 +14,10 @@ from lab.simulate.recording import (
     write_recording,
 )
 from lab.simulate.spikes import simulate_sorting
+from lab.tasks import ephys
 from lab.tasks.run import orders, run
 from shared import recordings
+from shared.science.errors import RawFileMissing
 from shared.tasks.planning import plan, unprocessed
 from shared.tasks.states import Status
 from tests.site.conftest import trials_of
@@ -81,6 +83,14 @@ def test_a_file_that_was_cut_short_ends_the_task_with_its_reason(
     assert result.status == Status.ERRORED.label
     assert "it was cut short" in (result.error or "")
     assert not list((tmp_path / "out").rglob("*.ebin"))
+
+
+def test_without_a_raw_file_nothing_is_compressed_and_it_says_so(tmp_path: Path) -> None:
+    """Given a folder whose raw file was freed, then the task ends, and says why."""
+    (tmp_path / PROBE).mkdir(parents=True)
+    (tmp_path / PROBE / "x.imec0.ap.meta").write_text("nSavedChans=65\n")
+    with pytest.raises(RawFileMissing, match="where the raw file was freed"):
+        ephys.compress(tmp_path, tmp_path / "out", {"collection": PROBE})
 
 
 def test_the_loudness_of_both_bands_is_told(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from shared import catalog
 from shared.access import policy
 from shared.access.visibility import is_public
 from shared.catalog import visible
+from shared.datasets.freed import freed
 from shared.datasets.read import datasets_of, owners_of
 from shared.model import json, moment
 from shared.model.copies import OWN
@@ -131,6 +132,12 @@ def download() -> Response:
     return redirect(_elsewhere(item, session, Call(request)))
 
 
+def _gone(item: Dataset) -> ApiError | None:
+    """Return the answer about a freed file that no other repository has, else None."""
+    note = freed(item)
+    return ApiError(410, note.told(item.path), copy=note.copy_id) if note else None
+
+
 @routes.route("/datasets/{id}/index", methods=["GET"])
 def index_of_dataset(id: str) -> dict[str, Any]:
     """Tell where a dataset's bytes are and what lies where in them, to be read by ranges."""
@@ -142,7 +149,8 @@ def index_of_dataset(id: str) -> dict[str, Any]:
     if not readable(item, session, identify.caller(request), review_of(request)):
         raise ask_for_account(request)
     if not (item.in_own_store and item.stored_key):
-        raise ApiError(404, f"{item.path} is not in the own store: download it from where it is.")
+        absent = f"{item.path} is not in the own store: download it from where it is."
+        raise _gone(item) or ApiError(404, absent)
     located = LocatedObject(
         id=item.uuid,
         path=item.path,
@@ -169,7 +177,7 @@ def _elsewhere(item: Dataset, session: Session | None, call: Call) -> str:
     Raises
     ------
     ApiError
-        404 if no repository with an address has the file.
+        404 if no repository with an address has the file; 410 if it was freed.
     """
     addresses, silent = [], []
     for record in file_records(session.folder if session else "", item, repositories(), call):
@@ -182,6 +190,8 @@ def _elsewhere(item: Dataset, session: Session | None, call: Call) -> str:
             silent.append(record["data_repository"])
     if addresses:
         return addresses[0]
+    if answer := _gone(item):
+        raise answer
     why = (
         f"it is on {', '.join(silent)}, which has no web address (data_url)"
         if silent
