@@ -7,7 +7,8 @@ one ASGI application. This module changes some behaviour; each change has a conf
 - its state is written to disk while it runs, not only when it stops, so that ``kill -9`` loses at
   most the last moments (which the reconcilers repair); the functions' code is hashed once;
 - its DynamoDB requests go to dynoxide, after ministack has checked signature and permissions;
-- signatures with the root key are checked like all others, and a policy is parsed once;
+- signatures with the root key are checked like all others, a policy is parsed once, and items of
+  a transaction that need the same permission are checked once;
 - its unauthenticated maintenance addresses are closed;
 - messages for a function are collected for a moment, as on AWS; no message is lost that arrives
   while others are deleted, and none goes to a client that disconnected while it waited;
@@ -35,7 +36,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import urllib3
 
@@ -74,6 +75,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def configure(state: Path, port: int, access_key: str, secret_key: str) -> None:
@@ -167,6 +169,8 @@ class Cloud:
         evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
         evaluator._is_root_key = _is_no_key
         evaluator.parse_policy_document = _parsing_once(evaluator.parse_policy_document)
+        actions: Any = importlib.import_module("ministack.core.iam_actions")
+        actions.dynamodb_transaction_checks = _each_once(actions.dynamodb_transaction_checks)
         runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
         # ministack would wait 50 ms for logs after each answer of a function without logs.
         runtime.Worker._drain_stderr_bounded.__defaults__ = (0.005, 0.002, 0.250)
@@ -464,6 +468,14 @@ def _parsing_once(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """
     remembered = functools.lru_cache(maxsize=256)(parse)
     return lambda policy: remembered(policy) if isinstance(policy, str) else parse(policy)
+
+
+def _each_once(checks: Callable[..., list[T]]) -> Callable[..., list[T]]:
+    """Return the checks of a transaction's items, each action on each table once.
+
+    All items are checked in the same context, so that equal checks have equal outcomes.
+    """
+    return lambda *arguments: list(dict.fromkeys(checks(*arguments)))
 
 
 def _writing_once(write: Callable[[bytes], str], folder: str) -> Callable[[bytes], str]:

@@ -38,7 +38,10 @@ OF_EVERY_ROW = ("id", "url", "version")
 """Fields of every row; Fornix computes its own (``version`` counts a record's changes)."""
 
 CHUNK = 25
-"""Sessions read and sent between two commits of the journal."""
+"""Sessions whose datasets are read by one request; their ids stand in its address."""
+
+ROUND = 4
+"""Chunks sent between two commits of the journal, side by side."""
 
 SHORT_LIST = f"the source counts more rows than its list showed in {PASSES} readings"
 
@@ -68,7 +71,7 @@ class AlyxImport:
         mover: Mover | None = None,
     ) -> None:
         self.mover = mover
-        self._chunk = 1 if mover else CHUNK
+        self._chunk, self._round = (1, 1) if mover else (CHUNK, CHUNK * ROUND)
         self._remotes: dict[str, list[Remote]] = {}
         self.source = source
         self.server_zone = server_zone
@@ -127,7 +130,8 @@ class AlyxImport:
                 self.journal.note(f"the source has no {step.resource}")
                 return 0
             with self.journal.transaction():
-                self.carrier.carry(step.resource, self._fit_rows(name, step, rows))
+                apart = "id" if step.apart else None
+                self.carrier.carry(step.resource, self._fit_rows(name, step, rows), apart=apart)
                 offset += len(rows)
                 self.journal.set(name + " offset", offset)
             self.carrier.progress(step.resource, offset, count)
@@ -229,11 +233,13 @@ class AlyxImport:
     def _copy_turns(self, ahead: Ahead) -> None:
         turn, behind = self.journal.get("turn", (0, -1))
         while True:
-            while some := self.journal.items("sessions", f"turn {turn}", 2 * self._chunk):
-                chunk, then = some[: self._chunk], some[self._chunk :]
-                ahead.begin(chunk)
-                ahead.begin(then)  # read the next chunk while this one is written
-                self._copy_chunk(chunk, f"turn {turn + 1}", ahead)
+            while some := self.journal.items("sessions", f"turn {turn}", 2 * self._round):
+                starts = range(0, len(some), self._chunk)
+                chunks = [some[start : start + self._chunk] for start in starts]
+                for chunk in chunks:  # the next round is read while this one is written
+                    ahead.begin(chunk)
+                chunks = chunks[: self._round // self._chunk]
+                self._copy_chunks(chunks, f"turn {turn + 1}", ahead)
             if not self.journal.count("sessions", f"turn {turn + 1}"):
                 return
             done = self.journal.count("sessions", "done")
@@ -242,13 +248,13 @@ class AlyxImport:
             turn, behind = turn + 1, done
             self.journal.set("turn", (turn, behind))
 
-    def _copy_chunk(self, eids: list[str], waiting: str, ahead: Ahead) -> None:
+    def _copy_chunks(self, chunks: list[list[str]], waiting: str, ahead: Ahead) -> None:
         """Copy some sessions and their datasets; commit when the server has all.
 
         Parameters
         ----------
-        eids : list of str
-            The sessions to copy.
+        chunks : list of list of str
+            The sessions to copy; none of them is another's parent.
         waiting : str
             State of sessions that must wait.
         ahead : Ahead
@@ -256,7 +262,7 @@ class AlyxImport:
         """
         with self.journal.transaction():
             rows = []
-            for eid in eids:
+            for eid in [eid for chunk in chunks for eid in chunk]:
                 session = self._session(eid, ahead)
                 if session is None:
                     self.journal.mark("sessions", [eid], "not carried")
@@ -264,12 +270,17 @@ class AlyxImport:
                     self.journal.mark("sessions", [eid], waiting)
                 else:
                     rows.append(session)
-            refused = self.carrier.carry("sessions", rows)
+            refused = self.carrier.carry("sessions", rows, apart="id")
             self.journal.mark("sessions", refused, "not carried")
             for eid in refused:
                 self._leave_datasets(eid)
             sent = [session["id"] for session in rows if session["id"] not in refused]
-            self.carrier.carry("datasets", self._datasets(ahead.datasets(eids), eids, set(sent)))
+            datasets = [
+                dataset
+                for chunk in chunks
+                for dataset in self._datasets(ahead.datasets(chunk), chunk, set(sent))
+            ]
+            self.carrier.carry("datasets", datasets, apart="session")
             if self.mover:
                 for eid in sent:
                     self.mover.move(eid, self._remotes.pop(eid, []))

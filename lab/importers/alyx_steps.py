@@ -44,6 +44,8 @@ class Step:
     by_lab : bool
         Whether its rows name animals by nickname alone: if two labs share a nickname, the list is
         read lab by lab.
+    apart : bool
+        Whether no row refers to another of the list, so that several batches are sent at once.
     """
 
     resource: str
@@ -53,6 +55,7 @@ class Step:
     convert: Callable[[RowContext, Row], None] | None = None
     filters: tuple[tuple[str, str], ...] = ()
     by_lab: bool = False
+    apart: bool = False
 
 
 SESSIONS = Step(
@@ -165,7 +168,7 @@ AFTER_SESSIONS = (
         "related_descriptions",
         key="acronym",
     ),
-    Step("channels", "axial lateral x y z brain_region trajectory_estimate json"),
+    Step("channels", "axial lateral x y z brain_region trajectory_estimate json", apart=True),
     Step("imaging-stack", "name json", "slices"),
     Step("fields-of-view", "session imaging_type name stack json", "location", convert=named_row),
     Step(
@@ -174,12 +177,19 @@ AFTER_SESSIONS = (
         "auto_datetime",
         convert=named_row,
     ),
-    Step("weighings", "subject date_time weight user unusual", convert=event_row, by_lab=True),
+    Step(
+        "weighings",
+        "subject date_time weight user unusual",
+        convert=event_row,
+        by_lab=True,
+        apart=True,
+    ),
     Step(
         "water-administrations",
         "subject date_time water_administered water_type user session adlib",
         convert=event_row,
         by_lab=True,
+        apart=True,
     ),
     Step(
         "water-restriction",

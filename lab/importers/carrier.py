@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
@@ -29,6 +31,12 @@ UNUSABLE = (400, 413)
 
 NAMES = ("id", "nickname", "username", "name")
 """Fields that identify a row."""
+
+SENDERS = 3
+"""Parallel requests for rows that do not refer to each other."""
+
+FEW_ROWS = 10
+"""Rows that one request takes, though other senders have none."""
 
 MAX_BYTES = 1_000_000
 """Body size at which a batch is cut; a function behind API Gateway accepts 6 MB."""
@@ -84,18 +92,29 @@ class Carrier:
         self._bytes += n
         self.progress("MB uploaded", self._bytes // 1_000_000, None)
 
-    def send(self, resource: str, rows: Iterable[Row]) -> dict[str, Row]:
+    def send(
+        self, resource: str, rows: Iterable[Row], *, apart: str | None = None
+    ) -> dict[str, Row]:
         """Send rows of one resource, in batches; return the rows that the server refused, by id.
 
         A row that exists with other content stays unchanged on the server: it counts as ``kept``,
         not as refused.
+
+        Parameters
+        ----------
+        resource : str
+            Kind of row.
+        rows : iterable of dict
+            A row may refer to earlier ones.
+        apart : str, optional
+            Field of rows that do not refer to each other: batches are sent in parallel, and rows
+            of equal value go together. All batches are answered when this returns or raises.
         """
         refused: dict[str, Row] = {}
-        for batch in batches(rows, lambda row: row):
-            if self.dry_run:
-                self.journal.tally(resource, "to send", len(batch))
-                continue
-            answer = self.deliver(resource, batch)
+        if self.dry_run:
+            self.journal.tally(resource, "to send", sum(1 for _ in rows))
+            return refused
+        for answer in self._answers(resource, rows, apart):
             for outcome in ("created", "unchanged"):
                 self.journal.tally(resource, outcome, answer[outcome])
             for item in answer["refused"]:
@@ -104,6 +123,16 @@ class Carrier:
                 else:
                     refused[str(item["id"])] = item
         return refused
+
+    def _answers(self, resource: str, rows: Iterable[Row], apart: str | None) -> Iterator[Row]:
+        """Yield the server's answer to each batch of rows."""
+        if apart is None:
+            for batch in batches(rows, lambda row: row):
+                yield self.deliver(resource, batch)
+            return
+        with ThreadPoolExecutor(SENDERS, thread_name_prefix="send") as senders:
+            some = batches_apart(list(rows), apart)
+            yield from senders.map(lambda batch: self.deliver(resource, batch), some)
 
     def deliver(self, resource: str, batch: list[Row]) -> Row:
         """Send a batch; a batch refused as a whole is cut until the faulty row is alone.
@@ -131,9 +160,9 @@ class Carrier:
                 item["row"] += middle
         return {key: first[key] + second[key] for key in ("created", "unchanged", "refused")}
 
-    def carry(self, resource: str, rows: Iterable[Row]) -> set[str]:
-        """Send rows; record those that the server refused and return their ids."""
-        refused = self.send(resource, rows)
+    def carry(self, resource: str, rows: Iterable[Row], *, apart: str | None = None) -> set[str]:
+        """Send rows (see `send`); record those that the server refused and return their ids."""
+        refused = self.send(resource, rows, apart=apart)
         for id_, item in refused.items():
             detail = message(item["detail"])
             self.refuse(resource, id_, f"the server refuses it: {pattern(detail)}", detail)
@@ -184,6 +213,27 @@ def message(detail: Any) -> str:
 def pattern(detail: str) -> str:
     """Return a reason without the parts that vary between rows, for grouping in the report."""
     return re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "…", detail)
+
+
+def batches_apart(rows: list[Row], field: str) -> list[list[Row]]:
+    """Cut rows into batches for all senders; rows with the same value of a field go together.
+
+    Only rows of one value that exceed a request are cut: two requests at once for the datasets of
+    one session would wait for each other.
+    """
+    most = min(MAX_ROWS, max(FEW_ROWS, -(-len(rows) // SENDERS)))
+    cut: list[list[Row]] = []
+
+    def value(row: Row) -> str:
+        return str(row.get(field))
+
+    for _, group in groupby(sorted(rows, key=value), value):
+        for part in batches(group, lambda row: row):
+            if cut and len(cut[-1]) + len(part) <= most:
+                cut[-1] += part
+            else:
+                cut.append(part)
+    return [batch for some in cut for batch in batches(some, lambda row: row)]
 
 
 def batches(rows: Iterable[T], sent: Callable[[T], Row]) -> Iterator[list[T]]:

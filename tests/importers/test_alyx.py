@@ -412,6 +412,7 @@ def test_sessions_are_read_while_others_are_written_and_their_datasets_together(
 ):
     # Given seven sessions, of which two are written at a time
     monkeypatch.setattr("lab.importers.alyx.CHUNK", 2)
+    monkeypatch.setattr("lab.importers.alyx.ROUND", 1)
     eids = [alyx.session(number=number) for number in range(1, 8)]
 
     def read() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import uuid
 from typing import Any
 
@@ -17,7 +18,7 @@ from lab.client import RecordMissing, RequestRefused
 from lab.importers.alyx import AlyxImport
 from lab.importers.alyx_rows import RowUnfit
 from lab.importers.alyx_steps import AFTER_SESSIONS, BEFORE_SESSIONS, SESSIONS
-from lab.importers.carrier import MAX_BYTES, Carrier
+from lab.importers.carrier import MAX_BYTES, SENDERS, Carrier, batches_apart
 from lab.importers.identifiers import derived, from_int_pairs
 from lab.importers.journal import Journal
 from lab.importers.report import save, summary
@@ -51,6 +52,48 @@ def test_one_row_that_spoils_its_request_is_found_and_the_others_are_sent():
     assert journal.tallies()["labs"] == {"created": 49, "not carried": 1}
     assert [r["detail"] for r in journal.refusals()] == ["too odd"]
     assert len(api.sent) < 15
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 40), max_size=900), st.integers(1, 30))
+def test_rows_sent_side_by_side_are_each_sent_once_and_those_of_one_session_together(owners, most):
+    rows = [{"name": str(place), "session": str(eid)} for place, eid in enumerate(owners)]
+    api, journal = Api(bad=("3",)), Journal()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lab.importers.carrier.MAX_ROWS", most)
+        whole = batches_apart(rows, "session")
+        refused = Carrier(api, journal).carry("datasets", rows, apart="session")
+    # Each row is in one request, of the allowed size
+    assert sorted(row["name"] for batch in whole for row in batch) == sorted(
+        row["name"] for row in rows
+    )
+    assert all(0 < len(batch) <= most for batch in whole)
+    # A session is in several only if it does not fit into one
+    for eid in {row["session"] for row in rows}:
+        n_batches = sum(any(row["session"] == eid for row in batch) for batch in whole)
+        assert n_batches == -(-sum(row["session"] == eid for row in rows) // most)
+    # What spoils its request is found as before
+    assert refused == {row["name"] for row in rows if row["name"] == "3"}
+    assert sum(journal.tallies().get("datasets", {}).values()) == len(rows)
+
+
+def test_several_requests_are_under_way_at_once_and_an_error_waits_for_them():
+    # Given a server that answers none of three requests before the third has come
+    barrier, answered = threading.Barrier(SENDERS, timeout=60), []
+
+    class Slow(Api):
+        def post(self, path: str, body: Any = None) -> Any:
+            barrier.wait()
+            if body["rows"][0]["name"] == "0":
+                raise RequestRefused(403, {"detail": "no"}, path)
+            answered.append(len(body["rows"]))
+            return super().post(path, body)
+
+    # When one of them is refused, then the others have been answered
+    rows = [{"name": str(place), "id": f"{place:03d}"} for place in range(10 * SENDERS)]
+    with pytest.raises(RequestRefused):
+        Carrier(Slow(), Journal()).carry("weighings", rows, apart="id")
+    assert answered == [10] * (SENDERS - 1)
 
 
 def test_a_refusal_of_the_account_stops_the_import():

@@ -79,7 +79,7 @@ def test_the_private_parts_are_as_they_were() -> None:
         + """
 import inspect, json
 from ministack import app
-from ministack.core import iam_evaluator, lambda_runtime, persistence
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime, persistence
 from ministack.services import cloudwatch_logs, lambda_svc
 lambda_svc._emit_lambda_logs({"FunctionName": "f"}, "r", "", False, 1)
 print(json.dumps({
@@ -88,6 +88,12 @@ print(json.dumps({
     "save_all": list(inspect.signature(persistence.save_all).parameters),
     "not saved": sorted(SAVED - set(app._state_map)),
     "policy": list(inspect.signature(iam_evaluator.parse_policy_document).parameters),
+    "items": iam_actions.dynamodb_transaction_checks(
+        "dynamodb:TransactWriteItems",
+        json.dumps({"TransactItems": [{"Put": {"TableName": "t"}}] * 2}).encode(), "r", "1"
+    ),
+    "in one context": "resource_arn=item_arn, service_context=item_context"
+    in inspect.getsource(app._dispatch_service_request),
     "streams": len(cloudwatch_logs._log_groups["/aws/lambda/f"]["streams"]),
     "root key": list(inspect.signature(iam_evaluator._is_root_key).parameters),
     "drain": list(inspect.signature(lambda_runtime.Worker._drain_stderr_bounded).parameters),
@@ -110,6 +116,8 @@ print(json.dumps({
         "save_all": ["services"],
         "not saved": [],
         "policy": ["doc"],
+        "items": [["dynamodb:PutItem", "arn:aws:dynamodb:r:1:table/t"]] * 2,
+        "in one context": True,
         "streams": 1,
         "root key": ["access_key_id"],
         "drain": ["self", "first_line_wait", "idle_confirm", "hard_cap"],
@@ -405,6 +413,21 @@ def test_table_requests_pass_through_permissions_to_the_table(
     with pytest.raises(ClientError) as error:
         dynamodb.put_item(TableName="people", Item={"pk": {"S": "USER#b"}})
     assert code(error) == "AccessDeniedException"
+    # And each action on each table that a transaction has is checked, whatever came before
+    own = {"Get": {"TableName": "people", "Key": {"pk": {"S": "USER#a"}}}}
+    read = dynamodb.transact_get_items(TransactItems=[own])
+    assert [each["Item"] for each in read["Responses"]] == [{"pk": {"S": "USER#a"}}]
+    for refused in (
+        lambda: dynamodb.transact_get_items(
+            TransactItems=[own, own, {"Get": {**own["Get"], "TableName": "others"}}]
+        ),
+        lambda: dynamodb.transact_write_items(
+            TransactItems=[{"Put": {"TableName": "people", "Item": {"pk": {"S": "USER#b"}}}}]
+        ),
+    ):
+        with pytest.raises(ClientError) as error:
+            refused()
+        assert code(error) == "AccessDeniedException"
 
 
 # -- presigned addresses -----------------------------------------------------------------------
