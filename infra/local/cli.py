@@ -131,7 +131,8 @@ def up(
         if not once:
             describe(system.home, console)
             say("running", **addresses_of(system.home))
-            figure.start()
+            if not no_job:
+                figure.start()
             expired = time.monotonic()
             while True:
                 if time.monotonic() - expired > EXPIRE_SECONDS:
