@@ -40,10 +40,14 @@ def build(context: dict[str, Any] | None = None, outdir: str | Path | None = Non
         synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=not settings.local),
     )
     if not settings.local:
-        # A finding without an accepted reason makes the synthesis fail.
-        Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
+        check(app)
         acknowledge(stack)
     return app
+
+
+def check(app: App) -> None:
+    """Make a finding of cdk-nag without an accepted reason fail the synthesis."""
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
 
 
 if __name__ == "__main__":

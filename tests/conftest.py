@@ -55,6 +55,18 @@ FLAGS = [
 ]
 
 
+MADE_ONCE = ("processed", "syntheses")
+"""Fixtures of minutes: all tests that use one run in the same process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process, and those of a costly fixture (``--dist loadgroup``)."""
+    for item in items:
+        used = getattr(item, "fixturenames", ())
+        costly = next((name for name in MADE_ONCE if name in used), None)
+        item.add_marker(pytest.mark.xdist_group(costly or item.nodeid.split("::")[0]))
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Debian's Chromium; one for all tests of a process, as Playwright wants it."""

@@ -14,11 +14,13 @@ from ministack.core import cloudfront_js
 
 from functions.api.auth.credentials import Password
 from infra import website
-from infra.local.template import synthesize, template
+from infra.local.seed import LABS
+from infra.local.template import template
 from infra.settings import Deployment
 from infra.sources import application, routes
 from shared.records.metrics import METRICS
 from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE, Record
+from tests.infra.conftest import VAULT, Syntheses
 
 Template = dict[str, Any]
 
@@ -48,17 +50,9 @@ def test_cdk_nag_finds_nothing_that_is_not_accepted_with_a_reason(synthesized: P
     assert [r["pluginName"] for r in report["pluginReports"] if r["conclusion"] != "success"] == []
 
 
-def test_an_unaccepted_finding_fails_the_synthesis(tmp_path: Path) -> None:
-    program = (
-        "import sys; from infra.app import build; from aws_cdk import aws_sqs as sqs;"
-        "app = build({}, sys.argv[1]); sqs.Queue(app.node.find_child('fornix'), 'Bare');"
-        "app.synth()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode != 0
-    assert "SQS" in done.stdout + done.stderr
+def test_an_unaccepted_finding_fails_the_synthesis(syntheses: Syntheses) -> None:
+    assert syntheses.code != 0
+    assert "SQS" in syntheses.said_of_bare
 
 
 def test_cfn_lint_is_content(synthesized: Path) -> None:
@@ -313,7 +307,7 @@ def test_notices_write_notices_alone_and_send_from_one_address(stack: Template) 
 
 
 def test_without_a_sender_no_e_mail_is_sent() -> None:
-    plain = template(("fimbrialab",))
+    plain = template(LABS)
     assert not of_type(plain, "AWS::SES::ConfigurationSet")
     assert "ses:" not in json.dumps(statements(plain, "FunctionsNotices"))
 
@@ -518,7 +512,7 @@ def test_each_alarm_and_the_budget_have_a_part_of_the_runbook(stack: Template) -
 
 
 def test_one_computer_is_not_flooded_with_processes() -> None:
-    stack = template(("fimbrialab",))
+    stack = template(LABS)
     mappings = of_type(stack, "AWS::Lambda::EventSourceMapping").values()
     limits = [m["ScalingConfig"]["MaximumConcurrency"] for m in mappings]
     assert sorted(limits) == [2, 2, 2, 4]
@@ -543,9 +537,6 @@ def test_a_labs_name_that_cannot_be_a_queues_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"'Déjà lab'.*ASCII letters"):
         Deployment.from_context(Node())  # type: ignore[arg-type]
-
-
-VAULT = "arn:aws:backup:eu-west-1:123456789012:backup-vault:elsewhere"
 
 
 def test_a_vault_in_another_region_gets_a_nightly_copy(hardened: Template) -> None:
@@ -634,33 +625,6 @@ def test_the_bucket_itself_keeps_what_is_valid(stack: Template) -> None:
         for statement in statements(stack, f"Functions{name}Role"):
             if "s3:DeleteObject" in json.dumps(statement["Action"]):
                 assert not re.search(r"/(data|manifests|journal)/", json.dumps(statement))
-
-
-@pytest.fixture(scope="session")
-def hardened(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The stack with every setting of its protection."""
-    out = tmp_path_factory.mktemp("hardened")
-    settings = {
-        "waf": "true",
-        "waf_rate": 500,
-        "throttle_rate": 50,
-        "throttle_burst": 80,
-        "api_concurrency": 40,
-        "keeper": "arn:aws:iam::123456789012:role/keeper",
-        "lock_days": 90,
-        "backup_vault": VAULT,
-        "oidc_issuer": "https://idp.example.org",
-        "oidc_audience": "client",
-        "public_account": "openlab:international",
-        "licence": "CC BY 4.0",
-        "licence_url": "https://creativecommons.org/licenses/by/4.0/",
-        "citation": "A, B (2024). Data.",
-        "doi": "10.1234/abc",
-        "batch_vcpus": 16,
-    }
-    synthesize(settings, out)
-    loaded: Template = json.loads((out / "fornix.template.json").read_text())
-    return loaded
 
 
 def test_throttles_firewall_and_concurrency_are_settings(
