@@ -127,19 +127,21 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 def processed(cloud: Cloud) -> Cloud:
     """The system after the job of ``make run``: sessions uploaded and processed, workers at rest.
 
-    One session of each lab is not public.
+    Three days of each lab's mouse; the first session of each lab is not public.
     """
     import io
 
     from rich.console import Console
 
-    from infra.local.demo import process
+    from infra.local import demo
     from infra.local.workers import Workers
 
     workers = Workers(cloud.system.home)
     workers.start()
     try:
-        process(cloud.system, Console(file=io.StringIO()), [], PROCESSED_SECONDS)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(demo, "DAYS", 3)
+            demo.process(cloud.system, Console(file=io.StringIO()), [], PROCESSED_SECONDS)
     finally:
         workers.stop()
     return cloud
