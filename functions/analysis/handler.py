@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
+from functions.analysis.pauses import Pauses
+from shared.model.messages import TablesChanged
+from shared.records import queues
 from shared.results.addresses import RELEASES
 
 if TYPE_CHECKING:
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
     Pace = Callable[[Iterable[str]], Iterable[str]]
 
 logger = Logger(service="analysis")
+_pauses = Pauses()
+
+MOST_DELAY = 900
+"""Longest delay of a message, in seconds (SQS)."""
 
 MARGIN_MS = 60_000
 """Time kept back to write the lists before the function is stopped."""
@@ -227,6 +234,11 @@ def releases_changed(names: Iterable[str] | None = None) -> dict[str, Any]:
 
 def snapshot() -> dict[str, Any]:
     """Write the search snapshot, and from it the ONE client's cache tables."""
+    with _pauses.build():
+        return _snapshot()
+
+
+def _snapshot() -> dict[str, Any]:
     cache_tables = _cache_tables()
     from shared import catalog
 
@@ -234,7 +246,19 @@ def snapshot() -> dict[str, Any]:
 
 
 def tables() -> dict[str, Any]:
-    """Bring the cache tables up to date; after many changes (an import) the snapshot too."""
+    """Bring the cache tables up to date; after many changes (an import) the snapshot too.
+
+    While records keep coming in, as during an import, a build is followed by one of `Pauses`.
+    """
+    if (left := _pauses.left()) > 0:
+        if delay := _pauses.ask(MOST_DELAY):
+            queues.notify("analysis", TablesChanged(), delay)
+        return {"later": left}
+    with _pauses.build():
+        return _tables()
+
+
+def _tables() -> dict[str, Any]:
     cache_tables = _cache_tables()
     done: dict[str, Any] = {"cache": cache_tables.build()}
     if cache_tables.is_snapshot_due():

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from lab.client import ClientError, RecordMissing, RequestRefused
 from lab.importers.ahead import PASSES, Ahead, Listed
-from lab.importers.alyx_rows import RowUnfit
+from lab.importers.alyx_rows import RowLeft, RowUnfit
 from lab.importers.alyx_source import AlyxSource
 from lab.importers.alyx_steps import (
     AFTER_SESSIONS,
@@ -130,8 +130,8 @@ class AlyxImport:
                 self.journal.note(f"the source has no {step.resource}")
                 return 0
             with self.journal.transaction():
-                apart = "id" if step.apart else None
-                self.carrier.carry(step.resource, self._fit_rows(name, step, rows), apart=apart)
+                fit = self._fit_rows(name, step, rows)
+                self.carrier.carry(step.resource, fit, apart=step.apart)
                 offset += len(rows)
                 self.journal.set(name + " offset", offset)
             self.carrier.progress(step.resource, offset, count)
@@ -151,6 +151,10 @@ class AlyxImport:
                 key = key or str(fit.get("id") or "")
                 if not key:
                     raise RowUnfit("the row has no identifier")
+            except RowLeft as problem:
+                if self.journal.add(name, [key], "left"):
+                    self.journal.note(f"{step.resource}: {problem}")
+                continue
             except RowUnfit as problem:
                 excerpt = str(row)[:200]
                 if self.journal.add(name, ["unfit " + excerpt], "unfit"):

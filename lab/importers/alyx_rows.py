@@ -44,6 +44,14 @@ class RowUnfit(Exception):
     """A row of the source cannot be carried; the message says why."""
 
 
+class RowLeft(RowUnfit):
+    """A row of the source stays there on purpose; the message says why."""
+
+
+ENDED = frozenset({"Complete", "Incomplete", "Empty", "Errored", "Abandoned"})
+"""Statuses of tasks that are over, as Alyx names them."""
+
+
 class RowContext(Protocol):
     """The part of the running import that conversions use."""
 
@@ -221,3 +229,13 @@ def surgery_row(job: RowContext, row: Row) -> None:
         row[field] = [job.name_of(resource, i) for i in _items(row, field)]
     for field in ("start_time", "end_time"):
         row[field] = job.lab_time(row["subject"], row.get(field))
+
+
+def task_row(_: RowContext, row: Row) -> None:
+    """Carry a task that has ended; Fornix plans anew what has still to be done."""
+    if row.get("status") not in ENDED:
+        raise RowLeft("tasks that have not ended are made anew from the sessions' data")
+    row["session"] = _bare(row.get("session"))
+    if row["session"] is None:
+        raise RowLeft("tasks of no session")
+    row["name"] = row.get("name") or row.get("executable")

@@ -18,6 +18,7 @@ from lab.importers.alyx_rows import (
     session_row,
     subject_row,
     surgery_row,
+    task_row,
     user_row,
 )
 from lab.importers.carrier import Row
@@ -44,8 +45,9 @@ class Step:
     by_lab : bool
         Whether its rows name animals by nickname alone: if two labs share a nickname, the list is
         read lab by lab.
-    apart : bool
-        Whether no row refers to another of the list, so that several batches are sent at once.
+    apart : str, optional
+        Field of rows of which none refers to another of the list, so that several batches are
+        sent at once; rows of equal value go together.
     """
 
     resource: str
@@ -55,7 +57,7 @@ class Step:
     convert: Callable[[RowContext, Row], None] | None = None
     filters: tuple[tuple[str, str], ...] = ()
     by_lab: bool = False
-    apart: bool = False
+    apart: str | None = None
 
 
 SESSIONS = Step(
@@ -168,7 +170,7 @@ AFTER_SESSIONS = (
         "related_descriptions",
         key="acronym",
     ),
-    Step("channels", "axial lateral x y z brain_region trajectory_estimate json", apart=True),
+    Step("channels", "axial lateral x y z brain_region trajectory_estimate json", apart="id"),
     Step("imaging-stack", "name json", "slices"),
     Step("fields-of-view", "session imaging_type name stack json", "location", convert=named_row),
     Step(
@@ -182,14 +184,14 @@ AFTER_SESSIONS = (
         "subject date_time weight user unusual",
         convert=event_row,
         by_lab=True,
-        apart=True,
+        apart="id",
     ),
     Step(
         "water-administrations",
         "subject date_time water_administered water_type user session adlib",
         convert=event_row,
         by_lab=True,
-        apart=True,
+        apart="id",
     ),
     Step(
         "water-restriction",
@@ -205,10 +207,17 @@ AFTER_SESSIONS = (
         convert=surgery_row,
     ),
     Step("notes", "user date_time content_type object_id text json"),
+    Step(
+        "tasks",
+        "name executable graph status priority level cpu gpu ram io_charge time_out_secs"
+        " time_elapsed_secs log session version arguments data_repository datetime",
+        "parents lab attempt hold",
+        convert=task_row,
+        apart="session",
+    ),
 )
 
 NOT_COPIED = {
-    "tasks": "they are made anew from the sessions' data",
     "downloads": "a record of the old server's use",
     "data-notices": "they speak of the old server's data",
 }

@@ -14,16 +14,29 @@ from shared.records.transactions import ConditionFailed, transaction
 
 
 def claims(
-    owner: str, present: Mapping[str, Dataset], added: Sequence[Dataset]
+    owner: str, present: Mapping[str, Dataset], added: Sequence[Dataset], *, look: bool = True
 ) -> dict[str, tuple[Pointer, Any]]:
     """Return the pointers to new datasets, and to their file records, by external ids.
 
     Each has the condition that the id is not taken.
 
+    Parameters
+    ----------
+    owner : str
+        Owner of the datasets.
+    present : mapping
+        Its datasets, by path.
+    added : sequence of Dataset
+        The new ones.
+    look : bool
+        Whether to look who holds the ids: needed once a condition has failed. It tells apart
+        another record that has the id, and one that has it no longer.
+
     Raises
     ------
     Exists
-        An id belongs to another dataset.
+        An id belongs to another dataset. Ids that may be those of a session's own datasets are
+        always looked for, because no condition finds them.
     """
     ids = {item.id: item.path for item in present.values()}
     claimed: dict[str, str] = {}
@@ -35,13 +48,16 @@ def claims(
         claimed |= {f"FRID#{record.id}": "" for record in item.records or () if record.id}
     if not claimed:
         return {}
-    prefixes = {keys.prefix(digits) for digits in claimed.values() if digits}
-    wanted = sorted({*claimed, *prefixes})
+    wanted = {keys.prefix(digits) for digits in claimed.values() if digits}
+    wanted |= {*claimed} if look else set()
     holder_of = {
         pointer.pk: pointer.to
-        for pointer in Pointer.batch_get([(key, "A") for key in wanted], consistent_read=True)
+        for pointer in Pointer.batch_get(
+            [(key, "A") for key in sorted(wanted)], consistent_read=True
+        )
     }
     pointers = {}
+    free = Record.pk.does_not_exist() | (Pointer.to == owner)
     for key, digits in claimed.items():
         holders = {holder_of.get(key), holder_of.get(keys.prefix(digits)) if digits else None}
         for holder in holders - {None, owner}:
@@ -51,9 +67,8 @@ def claims(
                     "or send it with the record it belongs to.",
                     key.partition("#")[2],
                 )
-        condition = Record.pk.does_not_exist() | (Pointer.to == owner)
-        if (stale := holder_of.get(key)) not in (None, owner):
-            condition |= Pointer.to == stale
+        stale = holder_of.get(key)
+        condition = free if stale in (None, owner) else free | (Pointer.to == stale)
         pointers[key] = (Pointer(pk=key, sk="A", to=owner), condition)
     return pointers
 

@@ -125,14 +125,17 @@ def register_datasets(
     """
     token = hashlib.sha256(manifest.encode()).hexdigest()[:10]
     by = who or next((item.created_by for item in new if item.created_by), None) or "?"
+    again = False
 
     def step() -> list[Dataset]:
+        nonlocal again
         partition = read_partition(owner)
         partition.belongs_to = belongs_to
         added, edited = _compare(new, partition)
         final = {**partition.datasets, **{item.path: item for item in [*edited, *added]}}
         if added or edited:
-            pointers = claims(owner, partition.datasets, added)
+            pointers = claims(owner, partition.datasets, added, look=again)
+            again = True
             try:
                 _write(partition, added, edited, final, pointers, token=token, by=by)
             except ConditionFailed:
@@ -176,18 +179,17 @@ def _write(
         for item in final.values()
         if (item.collection, item.name) in touched
     ]
-    direct = edited if staged else [*edited, *added]
-    claims = list(pointers.values())
     named = _needs(partition, [*edited, *added]) - {("session", partition.owner)}
     by_session = held_by_session(partition.session, named)
-    at_once = max(1, min(AT_ONCE, (MOST - len(named)) // 2))
-    # The flip: the first transaction shows the set, the others only edit records.
-    for start in range(0, max(len(direct), len(claims), 1), at_once):
-        last = start + at_once >= max(len(direct), len(claims))
+    # The flip shows the set with its last part: what is new is in no earlier part.
+    direct = edited if staged else [*edited, *added]
+    parts = _parts([*pointers.values()], direct, max(1, MOST - len(named)))
+    for place, (claimed, some) in enumerate(parts, 1):
+        last = place == len(parts)
         with transaction() as writes:
-            for pointer, condition in claims[start : start + at_once]:
+            for pointer, condition in claimed:
                 writes.save(pointer, condition=condition)
-            for item in direct[start : start + at_once]:
+            for item in some:
                 old = partition.datasets.get(item.path)
                 writes.save(
                     item,
@@ -210,6 +212,25 @@ def _write(
                 writes.journal(added)
             paths = sorted(item.path for item in [*edited, *added])
             writes.audit(by, "register", "session", partition.owner, None, _noted(paths))
+
+
+def _parts(
+    claimed: list[tuple[Pointer, Any]], direct: list[Dataset], most: int
+) -> list[tuple[list[tuple[Pointer, Any]], list[Dataset]]]:
+    """Split writes into those of several transactions; the last has the last datasets.
+
+    Few datasets are so all in the last one, which has their rows: a process killed before it
+    leaves claims alone, which nobody sees.
+    """
+    parts: list[tuple[list[tuple[Pointer, Any]], list[Dataset]]] = []
+    n, end = len(claimed), len(claimed) + len(direct)
+    while end > 0 or not parts:
+        start = max(0, end - most)
+        parts.insert(
+            0, (claimed[start : min(end, n)], direct[max(0, start - n) : max(0, end - n)])
+        )
+        end = start
+    return parts
 
 
 def _noted(paths: list[str]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Transaction:
     def save(self, item: Record, condition: Condition | None = None) -> None:
         """Write an item, if a condition holds."""
         self._writes.save(item, condition=condition)
-        self._keep(item, item.serialize())
+        self._keep(item, self._writes._put_items[-1]["Item"])
 
     def stage(self, item: Record, condition: Condition | None = None) -> None:
         """Write a hidden item; a later transaction journals it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -38,6 +38,9 @@ from shared.work.read import get_task, of_session
 
 AT_ONCE = 30
 """Tasks made by one transaction, which takes 100 items."""
+
+RECORDED_AT_ONCE = 20
+"""Tasks in one transaction; each may need a check of its session and an entry of the trail."""
 
 
 def create_planned(
@@ -120,22 +123,100 @@ def _check_session(session: str) -> None:
 
 
 def _create(new: list[Task], start: str | None, who: str = SYSTEM) -> None:
+    for task in new:
+        task.session_start = start
+    _save(new, who, "create" if len(new) == 1 else "plan")
+
+
+def _save(new: list[Task], who: str, action: str) -> None:
+    """Store new tasks by one transaction."""
     with transaction() as writes:
         # A session that is deleted meanwhile gets no tasks.
-        writes.check(Session, new[0].pk, "A", leaving.there())
+        for pk in sorted({task.pk for task in new}):
+            writes.check(Session, pk, "A", leaving.there())
         hold(writes, set().union(*map(names_in, new)))
         for task in new:
-            task.session_start = start
             set_index(task)
             task.edition = first_version()
             writes.save(task, condition=Record.pk.does_not_exist())
             writes.row("task", task.id, int(task.edition), task_row(task))
-        if len(new) == 1:
-            writes.audit(who, "create", "task", new[0].id, None, task_row(new[0]))
-        else:  # a pipeline's tasks are one entry, that of their session
-            names = {task.id: f"{task.name} {task.arguments}" for task in new}
-            writes.audit(who, "plan", "session", new[0].session, None, {"tasks": names})
+        if action == "create":
+            writes.audit(who, action, "task", new[0].id, None, task_row(new[0]))
+        else:  # a session's tasks are one entry, that of their session
+            for session in sorted({task.session for task in new}):
+                own = [task for task in new if task.session == session]
+                names = {task.id: f"{task.name} {task.arguments}" for task in own}
+                writes.audit(who, action, "session", session, None, {"tasks": names})
     metrics.put({"TasksCreated": len(new)}, lab=new[0].lab)
+
+
+def described(session: str, lab: str, fields: Mapping[str, Any]) -> Task:
+    """Return a task with Alyx's fields, not yet stored; its id follows from what it is to do.
+
+    Raises
+    ------
+    TaskInvalid
+        A field cannot be understood.
+    """
+    checked_fields = checked(fields)
+    arguments = checked_fields.pop("arguments", "{}")
+    name = checked_fields.pop("name", None) or fields.get("executable")
+    if not name:
+        raise TaskInvalid("name: This field is required.")
+    graph = checked_fields.pop("graph", None) or ""
+    key = identifier(session, graph, name, arguments)
+    status = read_status(fields.get("status") or Status.WAITING.label)
+    return Task(
+        pk=keys.session(session),
+        sk=f"J#{key}",
+        id=key,
+        lab=lab,
+        name=name,
+        graph=graph,
+        status=status.label,
+        arguments=arguments,
+        datetime=stamp(),
+        **({"executable": name} | checked_fields),
+    )
+
+
+def record(tasks: Sequence[Task], who: str) -> set[str]:
+    """Store ended tasks of another installation, of any sessions; nothing follows from them.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Made by `described`, at most `RECORDED_AT_ONCE`.
+    who : str
+        User name, for the audit trail.
+
+    Returns
+    -------
+    set of str
+        Ids of those that were there before; they stay as they are.
+
+    Raises
+    ------
+    Missing, Leaving
+        A session, or another record that a task names, is missing or being deleted.
+    Conflict
+        Others kept changing these sessions.
+    """
+
+    def once() -> set[str]:
+        places = sorted({(task.pk, task.sk) for task in tasks})
+        present = {item.id for item in Task.batch_get(places, consistent_read=True)}
+        new = [*{task.id: task for task in tasks if task.id not in present}.values()]
+        if new:
+            try:
+                _save(new, who, "import")
+            except ConditionFailed:
+                sessions = {("session", task.session) for task in new}
+                leaving.check_there(sessions.union(*map(names_in, new)))
+                raise
+        return present
+
+    return retried(once, "Sessions of these tasks are being changed by others; try again.")
 
 
 def create(
@@ -161,28 +242,9 @@ def create(
     TaskInvalid
         A field cannot be understood.
     """
-    checked_fields = checked(fields)
-    arguments = checked_fields.pop("arguments", "{}")
-    name = checked_fields.pop("name", None) or fields.get("executable")
-    if not name:
-        raise TaskInvalid("name: This field is required.")
-    graph = checked_fields.pop("graph", None) or ""
-    key = identifier(session, graph, name, arguments)
-    status = read_status(fields.get("status") or Status.WAITING.label)
-    if status is Status.STARTED:
+    task = described(session, lab, fields)
+    if task.state is Status.STARTED:
         raise TaskInvalid("status: A task cannot be created Started; create it, then start it.")
-    task = Task(
-        pk=keys.session(session),
-        sk=f"J#{key}",
-        id=key,
-        lab=lab,
-        name=name,
-        graph=graph,
-        status=status.label,
-        arguments=arguments,
-        datetime=stamp(),
-        **({"executable": name} | checked_fields),
-    )
 
     def once() -> Task:
         try:
@@ -190,9 +252,9 @@ def create(
         except ConditionFailed:
             _check_session(session)
             leaving.check_there(names_in(task))
-            if any(other.id == key for other in of_session(session)):
-                text = f"The session already has the task {name} of graph {graph!r}."
-                raise Exists(text, key) from None
+            if any(other.id == task.id for other in of_session(session)):
+                text = f"The session already has the task {task.name} of graph {task.graph!r}."
+                raise Exists(text, task.id) from None
             raise
         return task
 

@@ -306,10 +306,10 @@ def test_a_source_without_a_route_is_noted(alyx, fornix):
 
 def test_fields_that_are_not_carried_are_noted(alyx, fornix):
     alyx.lists["subjects"][0]["genotype"] = ["Ai148/+"]
-    alyx.lists["tasks"] = [{"id": str(uuid.uuid4())}]
+    alyx.lists["downloads"] = [{"id": str(uuid.uuid4())}]
     journal = run(alyx, fornix)
     assert "subjects: the field 'genotype' is not carried" in journal.notes()
-    assert any(note.startswith("1 rows of tasks are not copied") for note in journal.notes())
+    assert any(note.startswith("1 rows of downloads are not copied") for note in journal.notes())
 
 
 def test_surgeries_get_names_and_restrictions_get_ids(alyx, fornix):

@@ -17,7 +17,10 @@ from lab.importers.folder import FolderImport
 from lab.importers.identifiers import derived
 from lab.importers.journal import Journal
 from lab.importers.sessions import Repository
+from shared.model import moment
 from shared.records.meter import metered
+from shared.sessions.delete import delete_session
+from shared.work import read
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -392,6 +395,113 @@ def test_datasets_that_clash_are_refused_and_the_others_stored(api):
     assert sorted(r["status"] for r in answer["refused"]) == [400] * 5 + [409] * 3
     assert api.get(f"/datasets/{first['id']}")["file_size"] == 3
     assert api.get("/datasets")["count"] == 2
+
+
+def test_a_session_of_thirty_datasets_with_two_places_each_takes_few_requests(api):
+    # Given a session, and thirty datasets whose file records have ids of their own
+    _lab(api)
+    places = [{"name": name} for name in ("lab", "server")]
+    api.post("/import", {"resource": "data-repository", "rows": places})
+    one, two = _session(1), _session(2)
+    api.post("/import", {"resource": "sessions", "rows": [one, two]})
+
+    def dataset(session: dict[str, Any], number: int) -> dict[str, Any]:
+        records = [
+            {"id": str(uuid.uuid4()), "data_repository": place["name"], "exists": True}
+            for place in places
+        ]
+        row = {"id": str(uuid.uuid4()), "session": session["id"], "name": f"a.b{number}.npy"}
+        return row | {"collection": "alf", "file_records": records}
+
+    def send(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        return api.post("/import", {"resource": "datasets", "rows": rows})
+
+    rows = [dataset(one, number) for number in range(30)]
+    # When they are imported
+    with metered() as cost:
+        assert send(rows)["created"] == 30
+    # Then the hundred and twenty items of them need two transactions, and one look at ids
+    assert cost.requests <= 8
+    assert cost.by_operation["BatchGetItem"] <= 30
+    # And again, nothing is written
+    with metered() as again:
+        assert send(rows)["unchanged"] == 30
+    assert again.requests <= 4
+    assert "TransactWriteItems" not in again.by_operation
+    # And each is found by its own id, and by those of its places
+    assert api.get(f"/datasets/{rows[7]['id']}")["name"] == "a.b7.npy"
+    assert api.get(f"/files/{rows[7]['file_records'][1]['id']}")["data_repository"] == "server"
+    # When others come with one of these ids: a dataset's is refused alone, a place's with its set
+    clashing = [dataset(two, number) for number in range(3)]
+    clashing[1]["id"] = rows[3]["id"]
+    answer = send(clashing)
+    assert (answer["created"], [r["status"] for r in answer["refused"]]) == (2, [409])
+    more = [dataset(two, 9)]
+    more[0]["file_records"][0]["id"] = rows[4]["file_records"][0]["id"]
+    assert send(more)["created"] == 0
+    found = api.get(f"/files/{rows[4]['file_records'][0]['id']}")
+    assert rows[4]["id"] in str(found["dataset"])
+    # When the first session is gone, then its ids are free again
+    delete_session(one["id"], who="admin")
+    assert send(more)["created"] == 1
+    moved = dataset(two, 10)
+    moved["id"] = rows[3]["id"]
+    assert send([moved])["created"] == 1
+    assert two["id"] in str(api.get(f"/datasets/{moved['id']}")["session"])
+
+
+def test_the_history_of_tasks_comes_as_records_that_nothing_runs(alyx: Any, api: Client) -> None:
+    # Given sessions of an Alyx with tasks that have ended, one that waits, and one of no session
+    eids = [alyx.session(number=number, n_datasets=1) for number in (1, 2)]
+
+    def task(eid: str | None, name: str, status: str, **fields: Any) -> dict[str, Any]:
+        row = {"id": str(uuid.uuid4()), "name": name, "executable": f"ibllib.pipes.{name}"}
+        times = {"datetime": "2021-02-03T04:05:06.123456", "time_elapsed_secs": 7.5}
+        about = {"graph": "EphysPipeline", "arguments": {"n": 1}, "version": "2.0", "level": 1}
+        return row | times | about | {"session": eid, "status": status, "parents": []} | fields
+
+    alyx.lists["tasks"] = [
+        task(eids[0], "Sorting", "Complete", log="sorted\n" * 20, priority=90),
+        task(eids[0], "Sync", "Errored", log="no pulses"),
+        task(eids[0], "Video", "Waiting"),
+        *(task(eids[1], f"Part{place:02d}", "Empty") for place in range(50)),
+        task(None, "Lost", "Complete"),
+    ]
+    # When it is imported, twice
+    journal = copy(alyx.source(), api)
+    assert journal.tallies()["tasks"] == {"created": 52}
+    assert sum(n for note, n in journal.notes().items() if note.startswith("tasks: ")) == 2
+    assert copy(alyx.source(), api).tallies()["tasks"] == {"unchanged": 52}
+    # Then they are there as they ended, with their logs and times
+    rows = {row["name"]: row for row in api.get("/tasks", session=eids[0])["results"]}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "Sorting": "Complete",
+        "Sync": "Errored",
+    }
+    sorting = api.get(f"/tasks/{rows['Sorting']['id']}")
+    assert sorting["log"] == "sorted\n" * 20
+    assert sorting["datetime"].startswith("2021-02-03T04:05:06")
+    assert (sorting["executable"], sorting["version"]) == ("ibllib.pipes.Sorting", "2.0")
+    assert (sorting["priority"], sorting["time_elapsed_secs"]) == (90, 7.5)
+    assert sorting["arguments"] == {"n": 1}
+    assert api.get("/tasks", session=eids[1])["count"] == 50
+    # And nothing waits to be run or followed up
+    assert api.get("/tasks", status="Waiting")["count"] == 0
+    assert read.due("cortexlab", before=moment.now(), most=10) == []
+
+
+@pytest.mark.parametrize("status", ["Waiting", "Held", "Started", "Done", None, 5])
+def test_a_task_that_has_not_ended_is_no_record(api: Client, status: Any) -> None:
+    _lab(api)
+    session = _session()
+    api.post("/import", {"resource": "sessions", "rows": [session]})
+    row = {"session": session["id"], "name": "Sync", "status": status}
+    good = {**row, "status": "Complete", "name": "Good"}
+    missing = {**good, "session": str(uuid.uuid4())}
+    answer = api.post("/import", {"resource": "tasks", "rows": [row, good, missing]})
+    assert answer["created"] == 1
+    assert [refused["status"] for refused in answer["refused"]] == [400, 400]
+    assert api.get("/tasks")["count"] == 1
 
 
 def test_only_administrators_import(api):

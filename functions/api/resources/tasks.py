@@ -205,7 +205,7 @@ declare(
             "parents": Field("json", to="task", shape="texts", default=()),
             "arguments": json(check=names.check_arguments),
             "data_repository": ref("data-repository"),
-            "datetime": datetime(read_only=True),
+            "datetime": datetime(read_only=True, imported=True),
         },
         filters={"lab": "session__lab"},
         reverse={"children": ("task", _parents_of, "id")},

@@ -4,14 +4,14 @@ Each row goes through the declaration of its resource, as if it were posted alon
 record is compared with the row: equal content is ``unchanged``, other content is refused with 409
 and the record stays. So requests can be repeated, and an import can be killed and resumed.
 
-One file, because the three ways in (records, sessions, datasets) compare and answer alike.
+One file, because the ways in (records, sessions, datasets, tasks) compare and answer alike.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 from chalice.app import Blueprint
@@ -40,6 +40,9 @@ from shared.records import documents, keys
 from shared.records.errors import Exists
 from shared.records.items import Dataset, Pointer
 from shared.sessions import store as sessions
+
+if TYPE_CHECKING:
+    from shared.work.item import Task
 
 routes = Blueprint(__name__)
 T = TypeVar("T")
@@ -73,7 +76,7 @@ class CarriedRow(NamedTuple):
     ----------
     outcome : str
         ``created`` or ``unchanged``.
-    stored : Dataset, Session or dict
+    stored : Dataset, Session, Task or dict
         The stored record; for a document its body.
     """
 
@@ -133,6 +136,8 @@ def _take(
     """Yield each row with its outcome, or with the error that refuses it."""
     if resource.kind == "dataset":
         yield from _datasets(resource, rows, call)
+    elif resource.kind == "task":
+        yield from _tasks(resource, rows, call)
     elif resource.kind == "session":
         for row in rows:
             yield row, _outcome(lambda row=row: _session(resource, row, call))  # type: ignore[misc]
@@ -266,6 +271,59 @@ def _session(resource: Resource, row: Body, call: Call) -> CarriedRow:
     return CarriedRow("created", item)
 
 
+def _tasks(
+    resource: Resource, rows: list[Body], call: Call
+) -> Iterator[tuple[Body, CarriedRow | ApiError]]:
+    """Import ended tasks as records of what was done elsewhere, twenty in one transaction."""
+    from shared.work import write  # most processes of the API need no tasks
+
+    def record(tasks: list[Task]) -> set[str] | ApiError:
+        return _outcome(lambda: write.record(tasks, call.who.username))
+
+    for start in range(0, len(rows), write.RECORDED_AT_ONCE):
+        some = rows[start : start + write.RECORDED_AT_ONCE]
+        read = [_outcome(lambda row=row: _ended_task(resource, row, call)) for row in some]  # type: ignore[misc]
+        tasks = [task for task in read if not isinstance(task, ApiError)]
+        there = record(tasks) if tasks else set()
+        for row, task in zip(some, read, strict=True):
+            if isinstance(task, ApiError):
+                yield row, task
+                continue
+            present = record([task]) if isinstance(there, ApiError) else there
+            if isinstance(present, ApiError):
+                yield row, present
+            else:
+                outcome = "unchanged" if task.id in present else "created"
+                yield row, CarriedRow(outcome, task)
+
+
+def _ended_task(resource: Resource, row: Body, call: Call) -> Task:
+    """Return the task that a row describes, not yet stored.
+
+    Raises
+    ------
+    Invalid
+        400, also of a task that has not ended: nobody here would end it.
+    """
+    from shared.tasks.states import TERMINAL
+    from shared.work import item, write
+
+    body = read_values.read_body(resource, row, call, partial=False)
+    session = catalog.table("session").get(body["session"]) or {}
+    sent = {name: value for name, value in body.items() if name in row and name != "parents"}
+    try:
+        task = write.described(session["id"], session["lab"], sent)
+    except item.TaskInvalid as error:
+        name, _, message = str(error).partition(": ")
+        raise Invalid({name: [message]}) from None
+    if task.state not in TERMINAL:
+        raise Invalid({"status": ["Only tasks that have ended are imported."]})
+    task.session_start = session.get("start_time")
+    if body.get("datetime"):
+        task.datetime = item.stamp(moment.utc(body["datetime"]))
+    return task
+
+
 class _Incoming(msgspec.Struct):
     """A dataset of a request, with its row and the fields of the row."""
 
@@ -287,17 +345,11 @@ def _datasets(
         else:
             by_owner[incoming.item.owner].append(incoming)
     existing = {owner: {i.path: i for i in datasets_of(owner)} for owner in by_owner}
-    owners = _owners(
-        candidate.item
-        for owner, group in by_owner.items()
-        for candidate in group
-        if candidate.item.path not in existing[owner]
-    )
     for owner, group in by_owner.items():
         new: list[_Incoming] = []
         for incoming in group:
             try:
-                if _is_new(incoming, existing[owner], owners):
+                if _is_new(incoming, existing[owner]):
                     new.append(incoming)
                 else:
                     yield (
@@ -307,11 +359,25 @@ def _datasets(
             except Different as error:
                 yield incoming.row, error
         if new:
-            refused = _outcome(lambda owner=owner, new=new: _register(owner, new, call))  # type: ignore[misc]
-            yield from (
-                (candidate.row, refused or CarriedRow("created", candidate.item))
-                for candidate in new
-            )
+            yield from _registered(owner, new, call)
+
+
+def _registered(
+    owner: str, new: list[_Incoming], call: Call
+) -> Iterator[tuple[Body, CarriedRow | ApiError]]:
+    """Store new datasets of one owner, except those whose ids another owner has."""
+    refused = _outcome(lambda: _register(owner, new, call))
+    if isinstance(refused, ApiError) and refused.body["status_code"] == 400:
+        owners = _owners(candidate.item for candidate in new)
+        taken = [each for each in new if owners.get(each.item.uuid, owner) != owner]
+        for candidate in taken:
+            place = f"a dataset of {owners[candidate.item.uuid]}"
+            yield candidate.row, Different(f"Its id is that of {place}.")
+        if taken:
+            new = [each for each in new if owners.get(each.item.uuid, owner) == owner]
+            refused = _outcome(lambda: _register(owner, new, call)) if new else None
+    for candidate in new:
+        yield candidate.row, refused or CarriedRow("created", candidate.item)
 
 
 def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
@@ -403,7 +469,7 @@ def _owners(items: Iterable[Dataset]) -> dict[str, str]:
     return {keys.external_of(pointer.pk): pointer.to for pointer in pointers}
 
 
-def _is_new(incoming: _Incoming, there: dict[str, Dataset], owners: Mapping[str, str]) -> bool:
+def _is_new(incoming: _Incoming, there: dict[str, Dataset]) -> bool:
     """Compare a dataset with the one at its place; return whether the place is free.
 
     Raises
@@ -415,10 +481,8 @@ def _is_new(incoming: _Incoming, there: dict[str, Dataset], owners: Mapping[str,
     old = there.get(item.path)
     if old is None:
         same_id = next((dataset for dataset in there.values() if dataset.id == item.id), None)
-        owner = owners.get(item.uuid, item.owner)
-        if same_id or owner != item.owner:
-            place = same_id.path if same_id else f"a dataset of {owner}"
-            raise Different(f"Its id is that of {place}.")
+        if same_id:
+            raise Different(f"Its id is that of {same_id.path}.")
         there[item.path] = item
         return True
     if incoming.row.get("id") and old.uuid != item.uuid:

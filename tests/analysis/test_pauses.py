@@ -1,0 +1,90 @@
+"""Builds of cache tables during an import leave pauses, and the last change is not forgotten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from functions.analysis import handler
+from functions.analysis.pauses import PER_BUILD, Pauses
+from shared.model.messages import TablesChanged
+
+
+class World:
+    """A clock, a build that takes a while, and the messages that were sent."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.took = 3.0
+        self.built: list[float] = []
+        self.sent: list[tuple[float, int]] = []
+
+    def build(self) -> dict[str, Any]:
+        self.now += self.took
+        self.built.append(self.now)
+        return {}
+
+    def notify(self, queue: str, message: Any, delay: int = 0) -> None:
+        assert (queue, message) == ("analysis", TablesChanged())
+        self.sent.append((self.now, delay))
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World()
+    monkeypatch.setattr(handler, "_pauses", Pauses(lambda: world.now))
+    monkeypatch.setattr(handler, "_tables", world.build)
+    monkeypatch.setattr(handler.queues, "notify", world.notify)
+    return world
+
+
+def test_an_import_of_an_hour_builds_for_a_tenth_of_it_and_once_more_after_its_end(
+    world: World,
+) -> None:
+    # Given an import, of which the journal tells every half minute, for an hour
+    told = [100.0 + 30 * place for place in range(120)]
+    waiting = list(told)
+    # When each message is handled, and those that are put off come again
+    while waiting:
+        world.now = max(world.now, waiting.pop(0))
+        before = len(world.sent)
+        handler.act({"kind": "tables"}, None)
+        waiting = sorted(waiting + [at + delay for at, delay in world.sent[before:]])
+    # Then few builds were made, and the last of them after the last record
+    assert len(world.built) * world.took <= (told[-1] - told[0]) / PER_BUILD + 2 * world.took
+    assert world.built[-1] > told[-1]
+    assert all(0 < delay <= handler.MOST_DELAY for _, delay in world.sent)
+    # And no message was put off twice over: one waits for each build
+    assert len(world.sent) <= len(world.built)
+
+
+def test_short_builds_follow_each_other_and_a_failed_one_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.took = 0.2
+    for _ in range(3):
+        assert handler.act({"kind": "tables"}, None) == {}
+    assert (len(world.built), world.sent) == (3, [])
+    # When a build fails, then nothing keeps the next one from being made
+    world.took = 50.0
+
+    def fails() -> dict[str, Any]:
+        world.build()
+        raise RuntimeError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(handler, "_tables", fails)
+        with pytest.raises(RuntimeError):
+            handler.act({"kind": "tables"}, None)
+    handler.act({"kind": "tables"}, None)
+    assert len(world.built) == 5
+    # And a pause of hours is asked for in pieces
+    world.took = 3600.0
+    world.now += PER_BUILD * 50
+    handler.act({"kind": "tables"}, None)
+    handler.act({"kind": "tables"}, None)
+    assert world.sent == [(world.now, handler.MOST_DELAY)]
+    world.now += handler.MOST_DELAY
+    handler.act({"kind": "tables"}, None)
+    assert world.sent[1:] == [(world.now, handler.MOST_DELAY)]
