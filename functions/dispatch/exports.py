@@ -39,12 +39,12 @@ def planned_exports(eid: str, datasets: Sequence[Dataset]) -> list[Planned]:
         export
         for tag, mark in marked.items()
         if mark is not None
-        for export in plan_nwb(eid, tag, nwb_collection(tag), raw=_with_raw(mark.body))
+        for export in plan_nwb(eid, tag, nwb_collection(tag), copies=_with_copies(mark.body))
         if not missing(export.declaration.inputs, contents_of(export, datasets))
     ]
 
 
-def _with_raw(mark: Mapping[str, Any]) -> bool:
+def _with_copies(mark: Mapping[str, Any]) -> bool:
     """Return whether a release's raw recordings are copied into NWB, as was said to publish it."""
     return (mark.get("json") or {}).get("raw") == "copy"
 

@@ -106,6 +106,10 @@ class ServedSession(ExportSession):
         """Return a presigned address of the bytes, valid for an hour."""
         return self.client.location(self.files[path].data_url)
 
+    def lasting_address(self, path: str) -> str:
+        """Return the API's own address, which leads to the bytes of what is public."""
+        return self.files[path].data_url
+
     def _animal(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the session's animal, of the session's lab if several share the nickname."""
         path = f"/subjects/{record['subject']}"

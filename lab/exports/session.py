@@ -98,6 +98,10 @@ class ExportSession(ABC):
     def address(self, path: str) -> str:
         """Return the absolute path or HTTP address of the bytes of a dataset."""
 
+    def lasting_address(self, path: str) -> str:
+        """Return where others find the bytes of a dataset later: by default `address`."""
+        return self.address(path)
+
     def objects(self, name: str) -> list[ObjectFiles]:
         """Return the files of an object by collection."""
         return objects(self.paths, name, self.preferred)

@@ -13,7 +13,7 @@ from lab.exports.folder import FolderSession, subject_facts
 from lab.exports.session import ExportFacts
 from shared.model import moment
 from shared.model.task import SessionForTask
-from shared.tasks.declared.release import NWB_FILE, NWB_RAW_FILE
+from shared.tasks.declared.release import NWB_FILE, NWB_LINK_FILE, NWB_RAW_FILE
 
 
 class ToldSession(FolderSession):
@@ -28,6 +28,12 @@ class ToldSession(FolderSession):
     def __init__(self, folder: Path, told: SessionForTask) -> None:
         super().__init__(folder)
         self.facts = facts_told(told)
+        lines = (line.partition("\t") for line in told.addresses.splitlines())
+        self._addresses = {path: address for path, _, address in lines}
+
+    def lasting_address(self, path: str) -> str:
+        """Return the server's address of a file that stays where it is."""
+        return self._addresses.get(path) or self.address(path)
 
 
 def facts_told(told: SessionForTask) -> ExportFacts:
@@ -81,6 +87,20 @@ def nwb_raw(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path
 
     written = export_raw(told_session(session, arguments), out, backend("hdf5"))
     return [_placed(written.path, out / arguments["output_collection"] / NWB_RAW_FILE)]
+
+
+def nwb_link(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path] | None:
+    """Write where a session's released recordings and videos lie, as NWB by reference.
+
+    Raises
+    ------
+    ExportError
+        As for :func:`nwb_raw`; or a recording is not compressed by Fornix.
+    """
+    from lab.exports.nwb.reference import export_reference
+
+    written = export_reference(told_session(session, arguments), out)
+    return [_placed(written.path, out / arguments["output_collection"] / NWB_LINK_FILE)]
 
 
 def told_session(session: Path, arguments: Mapping[str, str]) -> ToldSession:

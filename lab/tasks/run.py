@@ -33,7 +33,7 @@ from shared.model.task import RunFacts, RunFile, RunOrder, RunRecord, RunResult,
 from shared.tasks import registry
 from shared.tasks.description import DESCRIPTION_NAME
 from shared.tasks.planning import plan
-from shared.tasks.signature import TaskDeclaration, missing, selected
+from shared.tasks.signature import Expected, TaskDeclaration, is_linked, missing, selected
 from shared.tasks.states import Status
 
 log = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ def run(task: TaskDeclaration, session: Path, out: Path) -> RunResult:
             ["fornix task run", task.name, "SESSION --out OUT"]
             + [f"-a {name}={value}" for name, value in task.arguments]
         ),
-        inputs=_fingerprints(session, selected(task.inputs, here)),
+        inputs=_fingerprints(session, selected(task.inputs, here), task.inputs),
         version=version,
         environment=libraries | package,
         code=" ".join(map(str, next(iter(package.items()), ("fornix", version)))),
@@ -226,12 +226,15 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _fingerprints(folder: Path, paths: Iterable[str]) -> tuple[RunFile, ...]:
-    """Return size in bytes and SHA-256 of files of a folder."""
-    fingerprints = []
+def _fingerprints(
+    folder: Path, paths: Iterable[str], signature: Iterable[Expected] = ()
+) -> tuple[RunFile, ...]:
+    """Return size in bytes and SHA-256 of files; the worker knows that of linked inputs."""
+    fingerprints, signature = [], list(signature)
     for path in paths:
         with (folder / path).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            whole = not is_linked(signature, path)
+            digest = hashlib.file_digest(file, "sha256").hexdigest() if whole else ""
             fingerprints.append(RunFile(path, (folder / path).stat().st_size, digest))
     return tuple(fingerprints)
 

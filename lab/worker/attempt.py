@@ -18,7 +18,15 @@ from lab.worker.inputs import BadInput, fetch
 from lab.worker.inside import Outside, inside, plain_file, read_own
 from lab.worker.process import Starter
 from lab.worker.shared_inputs import SharedInputs
-from shared.model.task import Claim, Completion, RunOrder, RunRecord, RunResult
+from shared.model.task import (
+    Claim,
+    Completion,
+    RunFile,
+    RunOrder,
+    RunRecord,
+    RunResult,
+    TaskInput,
+)
 from shared.tasks.states import Status
 
 LOOK_SECONDS = 0.2
@@ -211,16 +219,22 @@ class Attempt:
 
     def _completed(self, record: RunRecord) -> RunRecord:
         """Return a run's record with its user and worker, and the ids of its inputs."""
-        ids = {file.path: file.id for file in self.claim.inputs}
+        claimed = {file.path: file for file in self.claim.inputs}
         return msgspec.structs.replace(
             record,
             worker=self.worker,
             attempt=self.claim.attempt,
             session=self.claim.session.id,
-            inputs=tuple(
-                msgspec.structs.replace(file, id=ids.get(file.path)) for file in record.inputs
-            ),
+            inputs=tuple(_of_claim(file, claimed.get(file.path)) for file in record.inputs),
         )
+
+
+def _of_claim(file: RunFile, claimed: TaskInput | None) -> RunFile:
+    """Return an input of a run with its dataset's id, and its SHA-256 if it was not read whole."""
+    if claimed is None:
+        return file
+    sha256 = (claimed.sha256 or "") if claimed.linked else file.sha256
+    return msgspec.structs.replace(file, id=claimed.id, sha256=sha256)
 
 
 def _died(code: int, parent_died: bool, text: str) -> None:

@@ -12,7 +12,11 @@ import requests
 from lab.client import Unreachable
 from lab.worker.inside import create, inside
 from lab.worker.shared_inputs import SharedInputs
+from shared.codec.errors import CodecError
+from shared.codec.header import HEADER
+from shared.codec.index import read_footer
 from shared.model.task import Claim, TaskInput
+from shared.recordings.remote import RemoteFile
 
 BLOCK = 2**20
 
@@ -60,6 +64,9 @@ def fetch(
         check()
         target = inside(session, task_input.path)
         target.parent.mkdir(parents=True, exist_ok=True)
+        if task_input.linked:
+            place_hollow(task_input, target)
+            continue
         if shared.take(task_input, target):
             continue
         try:
@@ -71,6 +78,37 @@ def fetch(
             target.unlink(missing_ok=True)
             download(fresh[task_input.path], target)
         shared.keep(task_input, target)
+
+
+def place_hollow(one: TaskInput, target: Path) -> None:
+    """Make a file of an input's size that has none of its samples or frames.
+
+    Of a recording it has the header and the index. The rest is a hole, which takes no space
+    on disks that know of holes.
+
+    Raises
+    ------
+    BadInput
+        The index does not come, or is not that of a file of this size.
+    """
+    pieces: dict[int, bytes] = {}
+    if one.path.endswith(".ebin"):
+        source = RemoteFile(one.url)
+        try:
+            if source.size() != one.size:
+                text = f"with {source.size()} bytes; it is registered with {one.size}"
+                raise BadInput(f"input {one.path} came {text}")
+            first = read_footer(source).offsets[-1]
+            pieces = {0: source.read(0, HEADER.size), first: source.read(first, one.size)}
+        except CodecError as error:
+            raise BadInput(f"the index of input {one.path} does not come: {error}") from None
+        finally:
+            source.close()
+    with os.fdopen(create(target), "wb") as file:
+        file.truncate(one.size)
+        for start, content in pieces.items():
+            file.seek(start)
+            file.write(content)
 
 
 def download(one: TaskInput, target: Path) -> None:

@@ -64,6 +64,8 @@ class TaskInput(Struct, frozen=True):
         Size and checksum as registered.
     url
         Presigned address.
+    linked
+        Whether the file stays where it is; of a recording the index is read.
     """
 
     path: str
@@ -72,6 +74,7 @@ class TaskInput(Struct, frozen=True):
     url: str
     revision: str | None = None
     sha256: str | None = None
+    linked: bool = False
 
 
 class ClaimedTask(Struct, frozen=True):
@@ -122,6 +125,9 @@ class SessionForTask(Struct, frozen=True, omit_defaults=True):
         Names, one a line.
     synthetic
         ``1`` if it was simulated.
+    addresses
+        Lasting addresses of the inputs that stay where they are: path, tab and address, one a
+        line.
     birth_date
         ISO date.
     """
@@ -137,6 +143,7 @@ class SessionForTask(Struct, frozen=True, omit_defaults=True):
     protocol: str = ""
     projects: str = ""
     synthetic: str = ""
+    addresses: str = ""
     sex: str = ""
     birth_date: str = ""
     species: str = ""

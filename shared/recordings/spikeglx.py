@@ -105,9 +105,33 @@ class Meta:
         first = sum(other)
         if self.stream != "nidq":
             return SyncColumns(first)
-        high = self.number("niAiRangeMax") or 5.0
-        volts = high / (self.number("niMaxInt") or 32768)
-        return SyncColumns(first, tuple(range(first - other[-1], first)), volts)
+        analog = tuple(range(first - other[-1], first))
+        return SyncColumns(first, analog, self.volts_of_board())
+
+    def analog_lines(self) -> dict[str, int]:
+        """Return the column of each auxiliary analog line of an NI board, by its name (``XA0``).
+
+        The names are those of SpikeGLX's channel map; without it they are numbered from 0.
+
+        Raises
+        ------
+        CodecError
+            The channels are missing.
+        """
+        try:
+            mn, ma, xa, _ = (int(each) for each in self.pairs["snsMnMaXaDw"].split(","))
+            if min(mn, ma, xa) < 0:
+                raise ValueError(f"snsMnMaXaDw={self.pairs['snsMnMaXaDw']}")
+        except (KeyError, ValueError) as error:
+            raise CodecError(f"{self.name} tells of no channels of a board ({error})") from None
+        names = re.findall(r"\((XA\d+);", self.pairs.get("snsChanMap", ""))
+        if len(names) != xa:
+            names = [f"XA{number}" for number in range(xa)]
+        return {name: mn + ma + number for number, name in enumerate(names)}
+
+    def volts_of_board(self) -> float:
+        """Return the volts per count of an auxiliary analog line of an NI board."""
+        return (self.number("niAiRangeMax") or 5.0) / (self.number("niMaxInt") or 32768)
 
     @property
     def sha1(self) -> str | None:

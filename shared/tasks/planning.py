@@ -27,7 +27,7 @@ from shared.tasks.declared.behaviour import (
     WHEEL_NIDQ,
 )
 from shared.tasks.declared.ephys import COMPRESS, ON_GPU, RAW_QUALITY, SORT, SORT_GPU
-from shared.tasks.declared.release import NWB, NWB_RAW
+from shared.tasks.declared.release import NWB, NWB_LINK, NWB_RAW
 from shared.tasks.declared.sync import ALIGN, PULSES
 from shared.tasks.description import (
     Device,
@@ -187,16 +187,16 @@ def plan(
     return planned
 
 
-def plan_nwb(session: str, tag: str, collection: str, *, raw: bool) -> list[Planned]:
+def plan_nwb(session: str, tag: str, collection: str, *, copies: bool) -> list[Planned]:
     """Return the tasks that write a session's released data as NWB.
 
     Parameters
     ----------
-    raw : bool
-        Whether its raw recordings are copied, too.
+    copies : bool
+        Whether its raw recordings are copied; by default they are read where they lie.
     """
     arguments = {"tag": tag, "output_collection": collection}
-    wanted = (NWB, NWB_RAW) if raw else (NWB,)
+    wanted = (NWB, NWB_RAW if copies else NWB_LINK)
     return [_plan(session, RELEASE, each, None, [], given=arguments) for each in wanted]
 
 

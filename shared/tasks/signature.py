@@ -23,16 +23,20 @@ class Expected(msgspec.Struct, frozen=True):
         filled in.
     required
         Without a required input a task is held; a missing required output makes it Incomplete.
+    linked
+        An input that stays where it is: the task gets its address, and a hollow file in its
+        place (`lab.worker.inputs`).
     """
 
     name: str
     collection: str
     required: bool = True
+    linked: bool = False
 
     def fill(self, arguments: dict[str, str]) -> Expected:
         """Return this expectation with its ``{argument}`` placeholders filled in."""
         name, collection = (text.format(**arguments) for text in (self.name, self.collection))
-        return Expected(name, collection, self.required)
+        return msgspec.structs.replace(self, name=name, collection=collection)
 
     def matches(self, path: str) -> bool:
         """Tell whether a path relative to its session, without revision folder, is expected."""
@@ -120,6 +124,11 @@ def selected(signature: Iterable[Expected], paths: Iterable[str]) -> list[str]:
     """Return the paths that meet any expectation, required or not, in their own order."""
     signature = list(signature)
     return [path for path in paths if any(expected.matches(path) for expected in signature)]
+
+
+def is_linked(signature: Iterable[Expected], path: str) -> bool:
+    """Tell whether an input stays where it is: what first expects it says so."""
+    return next((expected.linked for expected in signature if expected.matches(path)), False)
 
 
 def digest(signature: Iterable[Expected], contents: Mapping[str, str]) -> str:

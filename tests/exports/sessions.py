@@ -167,9 +167,39 @@ def write_sync(folder: Path, place: str = "", lines: tuple[int, ...] = (3, 7)) -
     where.mkdir(parents=True, exist_ok=True)
     for name in fronts:
         io.save(where / f"_spikeglx_sync.{name}.npy", fronts[name].to_numpy())
-    wiring = {"SYSTEM": "3B", "SYNC_WIRING_DIGITAL": {"imec_sync": 3, "bpod": None}}
+    wiring = {"SYSTEM": "3B", "SYNC_WIRING_DIGITAL": {"P0.3": "imec_sync", "P0.5": None}}
     (where / "_spikeglx_ephysData_g0_t0.nidq.wiring.json").write_text(json.dumps(wiring))
     return fronts
+
+
+def write_board(folder: Path, samples: int = 2_000, analog: int = 2) -> np.ndarray:
+    """Write the compressed recording of an NI board; return its samples, the word last."""
+    data = np.random.default_rng(2).normal(0, 900, (samples, analog + 1)).astype(np.int16)
+    raw = folder / "raw_ephys_data" / "_spikeglx_ephysData_g0_t0.nidq.bin"
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    data.tofile(raw)
+    named = "".join(f"(XA{k};{k}:{k})" for k in range(analog))
+    told = {
+        "typeThis": "nidq",
+        "nSavedChans": analog + 1,
+        "niSampRate": 30_003.0003,
+        "niAiRangeMax": 5,
+        "niMNGain": 1,
+        "niMAGain": 1,
+        "snsMnMaXaDw": f"0,0,{analog},1",
+        "fileSizeBytes": raw.stat().st_size,
+        "~snsChanMap": f"(0,0,{analog},1,1){named}(XD0;{analog}:{analog})",
+    }
+    raw.with_suffix(".meta").write_text("".join(f"{k}={v}\n" for k, v in told.items()))
+    wiring = {
+        "SYSTEM": "3B",
+        "SYNC_WIRING_DIGITAL": {"P0.3": "imec_sync", "P0.5": None},
+        "SYNC_WIRING_ANALOG": {"AI0": "bpod"},
+    }
+    raw.with_suffix(".wiring.json").write_text(json.dumps(wiring))
+    recordings.compress(raw, chunk_length=600, workers=1)
+    raw.unlink()
+    return data
 
 
 def write_camera(folder: Path, frames: int = 40) -> None:

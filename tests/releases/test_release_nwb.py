@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,19 @@ import pandas as pd
 import pynwb
 import pytest
 import requests
+from numcodecs import get_codec
 
 from functions.analysis.handler import act
 from lab.releases.remote import ReleaseServer
 from lab.releases.verify import verify_server
+from lab.worker import inputs
+from lab.worker.inputs import download
 from lab.worker.run import Worker
+from shared.model.task import TaskInput
 from shared.records import documents
-from shared.tasks.declared.release import NWB_FILE, NWB_RAW_FILE
+from shared.tasks.declared.release import NWB_FILE, NWB_LINK_FILE, NWB_RAW_FILE
 from shared.work import read
-from tests.exports.sessions import STEP, make, write_recording
+from tests.exports.sessions import STEP, make, write_camera, write_recording
 from tests.flow import LAB, SUBJECT, System
 from tests.releases.conftest import TAG, TERMS, upload
 
@@ -185,6 +191,57 @@ def test_raw_recordings_are_copied_where_the_publisher_says_so(
     server = ReleaseServer(system.url)
     found = verify_server(server, server.record(TAG))
     assert (found.n_files, found.faults) == (len(ordered.rows) + 2, [])
+
+
+def test_raw_recordings_and_videos_are_read_where_they_lie(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a published session with a recording and a film
+    folder = make(tmp_path / "rig")
+    shutil.rmtree(folder / "raw_behavior_data")
+    samples = write_recording(folder, "probe00")
+    write_camera(folder)
+    (tmp_path / "work").mkdir()
+    ordered = Ordered(system, folder, tmp_path / "work")
+    fetched: list[str] = []
+
+    def watched(one: TaskInput, target: Path) -> None:
+        fetched.append(one.path)
+        return download(one, target)
+
+    monkeypatch.setattr(inputs, "download", watched)
+    # When a worker writes where they lie, as it does unless a copy is wanted
+    ordered.release()
+    system.flow.until(lambda: "release.nwb_link" in ordered.waiting())
+    while {"release.nwb", "release.nwb_link"} & ordered.waiting():
+        fetched.clear()
+        assert ordered.worker.run(most=1) == 1
+        assert "release.nwb_link" in ordered.waiting() or not any(
+            path.endswith((".ebin", ".mp4")) for path in fetched
+        )
+    system.flow.until(lambda: len(ordered.listed()["results"]) == 2)
+    # Then anybody reads the samples by the addresses in it, without account
+    _, link = sorted(ordered.listed()["results"], key=lambda row: str(row["path"]))
+    assert link["path"] == f"nwb/{TAG}/{NWB_LINK_FILE}"
+    refs = requests.get(link["url"], timeout=10).json()["refs"]
+    where = "acquisition/ElectricalSeriesProbe00AP/data"
+    address, start, length = refs[f"{where}/1.0"]
+    assert address.startswith(f"{system.url}/data/")
+    span = {"Range": f"bytes={start}-{start + length - 1}"}
+    stored = requests.get(address, headers=span, timeout=10).content
+    chunk = get_codec(refs[f"{where}/.zarray"]["filters"][0]).decode(stored)
+    np.testing.assert_array_equal(
+        np.frombuffer(chunk, np.int16).reshape(600, -1), samples[600:1200, :-1]
+    )
+    film = base64.b64decode(refs["acquisition/VideoLeftCamera/external_file/0"][7:])
+    (there, *_) = json.loads(film)
+    video = folder / "raw_video_data/_iblrig_leftCamera.raw.mp4"
+    assert requests.get(there, timeout=10).content == video.read_bytes()
+    # and the record of the run names the recording by its SHA-256, though it was not read
+    rows = ordered.manager.get("/datasets", session=ordered.eid, limit=250)["results"]
+    sums = {row["sha256"] for row in rows if row["name"].endswith(".ebin")}
+    record = ordered.manager.get(f"/datasets/{link['id']}/run-record")
+    assert sums <= {file["sha256"] for file in record["inputs"]}
 
 
 def test_a_lab_may_publish_without(ordered: Ordered) -> None:

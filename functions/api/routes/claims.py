@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from chalice.app import Blueprint, Response
@@ -40,7 +41,7 @@ from shared.records import aws, env, queues
 from shared.records.items import Dataset, Session
 from shared.sessions.contents import session_and_datasets
 from shared.tasks.registry import declaration
-from shared.tasks.signature import TaskDeclaration, digest, selected
+from shared.tasks.signature import TaskDeclaration, digest, is_linked, selected
 from shared.tasks.states import Status
 from shared.uploads.state import get_upload
 from shared.uploads.transport import URL_SECONDS
@@ -104,7 +105,7 @@ def claim(id: str) -> dict[str, Any]:
     inputs = _inputs(task, session, datasets)
     unfit = None
     if wanted.capabilities:
-        size = sum(dataset.size for dataset in inputs)
+        size = sum(dataset.size for dataset in inputs if not dataset.linked)
         unfit = lease.unfitness(task, wanted.capabilities, size)
     try:
         claimed = lease.claim(
@@ -126,7 +127,8 @@ def claim(id: str) -> dict[str, Any]:
                 name=claimed.name,
                 executable=claimed.executable,
                 status=claimed.status,
-                arguments=json.loads(claimed.arguments) | _facts(declared, session),
+                arguments=json.loads(claimed.arguments)
+                | _facts(call, declared, session, inputs, datasets),
                 time_out_secs=int(claimed.time_out_secs),
                 cpu=int(claimed.cpu),
                 gpu=int(claimed.gpu),
@@ -147,9 +149,21 @@ def claim(id: str) -> dict[str, Any]:
     )
 
 
-def _facts(declared: TaskDeclaration | None, session: Session) -> dict[str, str]:
+def _facts(
+    call: Call,
+    declared: TaskDeclaration | None,
+    session: Session,
+    inputs: list[TaskInput],
+    datasets: list[Dataset],
+) -> dict[str, str]:
     """Return facts of the session as further arguments of a release's task."""
-    return plain(facts_of(session)) if declared is not None and declared.of_release else {}
+    if declared is None or not declared.of_release:
+        return {}
+    stored = {dataset.uuid: dataset.stored_key or "" for dataset in datasets}
+    addresses = "\n".join(
+        f"{one.path}\t{call.url('/' + quote(stored[one.id]))}" for one in inputs if one.linked
+    )
+    return plain(msgspec.structs.replace(facts_of(session), addresses=addresses))
 
 
 def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[TaskInput]:
@@ -170,6 +184,7 @@ def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[TaskI
             id=by_path[path].uuid,
             size=int(by_path[path].file_size or 0),
             sha256=by_path[path].sha256,
+            linked=is_linked(declared.inputs, path),
             url=aws.client("s3").generate_presigned_url(
                 "get_object",
                 Params={"Bucket": env.data_bucket(), "Key": by_path[path].stored_key},

@@ -59,9 +59,8 @@ class NewRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The publication of a version: at once, or at the beginning of a day (ISO).
 
-    With ``nwb`` workers also write its sessions as NWB. Of raw recordings these have none
-    (``link``: they are read where they lie, by `fornix export nwb --reference`), or a copy in a
-    file of its own (``copy``).
+    With ``nwb`` workers also write its sessions as NWB. Of raw recordings they write where these
+    lie (``link``: a small file by which pynwb reads them there), or copy them (``copy``).
     """
 
     embargo_until: str | None = None

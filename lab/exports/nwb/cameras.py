@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ POSES = ("lightningPose", "dlc")
 """Attributes with the pose, in order of preference."""
 
 
-def add_videos(nwb: NWBFile, session: ExportSession, stem: Path) -> int:
-    """Add the videos as files beside the NWB file, and put them there; return their number.
+def add_videos(nwb: NWBFile, session: ExportSession, placed: Callable[[str, str], str]) -> int:
+    """Add the videos as external files; return their number.
 
     Parameters
     ----------
-    stem : path
-        Path of the NWB file without its extension; the videos go into a folder beside it.
+    placed : callable
+        Called with a video's path within the session and the name of its series; returns where
+        the NWB file finds it, as `beside`.
     """
     count = 0
     for side in SIDES:
@@ -39,11 +41,6 @@ def add_videos(nwb: NWBFile, session: ExportSession, stem: Path) -> int:
             continue
         count += 1
         name = f"Video{side.title()}Camera"
-        folder = stem.with_name(
-            f"sub-{entity(session.facts.subject.nickname)}_ses-{session.facts.id}_image"
-        )
-        target = folder / f"{folder.name}_{name}{Path(path).suffix}"
-        _place(session.local(path), target)
         times = _times(session, side)
         # A video without frame times still has a start time.
         when = timing(times) if times is not None and len(times) else {"rate": _RATES[side]}
@@ -54,12 +51,37 @@ def add_videos(nwb: NWBFile, session: ExportSession, stem: Path) -> int:
                 + ("" if times is not None else " The times of its frames are not known."),
                 unit="n.a.",
                 format="external",
-                external_file=[target.relative_to(stem.parent).as_posix()],
+                external_file=[placed(path, name)],
                 starting_frame=[0],
                 **when,
             )
         )
     return count
+
+
+def has_videos(session: ExportSession) -> bool:
+    """Return whether a session has videos."""
+    return any(_video(session, side) for side in SIDES)
+
+
+def beside(session: ExportSession, stem: Path) -> Callable[[str, str], str]:
+    """Return what puts videos into a folder beside an NWB file, for `add_videos`.
+
+    Parameters
+    ----------
+    stem : path
+        Path of the NWB file without its extension.
+    """
+    folder = stem.with_name(
+        f"sub-{entity(session.facts.subject.nickname)}_ses-{session.facts.id}_image"
+    )
+
+    def placed(path: str, name: str) -> str:
+        target = folder / f"{folder.name}_{name}{Path(path).suffix}"
+        _place(session.local(path), target)
+        return target.relative_to(stem.parent).as_posix()
+
+    return placed
 
 
 _RATES = {"left": 60.0, "right": 150.0, "body": 30.0}

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from pynwb import NWBFile
 
 from lab.exports.nwb import names
 from lab.exports.nwb.backends import Backend, put_in_place, remove
-from lab.exports.nwb.cameras import add_tracking, add_videos
+from lab.exports.nwb.board import BoardRecording, add_board, board_of
+from lab.exports.nwb.cameras import add_tracking, add_videos, beside, has_videos
 from lab.exports.nwb.check import check
 from lab.exports.nwb.file import new_file
 from lab.exports.nwb.passive import add_passive
 from lab.exports.nwb.probes import Electrodes, add_probe
-from lab.exports.nwb.recordings import Chunks, Notice, ProbeRecording, add_recording, recordings_of
+from lab.exports.nwb.recordings import (
+    Notice,
+    ProbeRecording,
+    add_recording,
+    has_recordings,
+    recordings_of,
+)
 from lab.exports.nwb.sync import add_sync
 from lab.exports.nwb.trials import add_trials
 from lab.exports.nwb.units import add_units, chosen_sortings, peak_channels
@@ -106,41 +115,95 @@ def export_raw(
     Raises
     ------
     ExportError
-        As for :func:`export_processed`; or there is no compressed recording.
+        As for :func:`export_processed`; or the session has neither recording nor video.
     """
-    nwb, recordings, electrodes = raw_file(session)
+    raw = raw_file(session)
     stem = out / raw_stem(session)
     try:
-        for recording in recordings:
-            data = backend.compressed(Chunks(recording, notice))
-            add_recording(nwb, session, recording, electrodes[recording.probe], data)
-        add_sync(nwb, session)
+        raw.add(lambda recording: backend.compressed(recording.chunks(notice)))
         stem.parent.mkdir(parents=True, exist_ok=True)
-        add_videos(nwb, session, stem)
-        return _finish(nwb, stem, names.RAW, backend, checked)
+        add_videos(raw.nwb, session, beside(session, stem))
+        return _finish(raw.nwb, stem, names.RAW, backend, checked)
     finally:
-        for recording in recordings:
-            recording.reader.close()
+        raw.close()
+
+
+def has_raw(session: ExportSession) -> bool:
+    """Return whether a session has what its raw file holds: recordings of probes, or videos."""
+    return has_recordings(session) or has_videos(session)
 
 
 def raw_stem(session: ExportSession) -> str:
     """Return the path of a session's raw file without its extension."""
-    return names.stem(session.facts.subject.nickname, session.facts.id, names.RAW, ["ecephys"])
+    modality = "ecephys" if has_recordings(session) else "image"
+    return names.stem(session.facts.subject.nickname, session.facts.id, names.RAW, [modality])
 
 
-def raw_file(
-    session: ExportSession,
-) -> tuple[NWBFile, list[ProbeRecording], dict[str, Electrodes]]:
-    """Return a file with probes and electrodes, and the recordings for it."""
-    nwb = new_file(session.facts, names.RAW)
-    recordings = recordings_of(session)
-    electrodes: dict[str, Electrodes] = {}
-    for recording in recordings:
-        if recording.probe not in electrodes:
-            electrodes[recording.probe] = add_probe(
-                nwb, session, recording.probe, recording.sites, recording.channels
-            )
-    return nwb, recordings, electrodes
+class RawFile(msgspec.Struct):
+    """A raw file in the making.
+
+    Attributes
+    ----------
+    session : ExportSession
+    nwb : NWBFile
+        With probes and electrodes.
+    probes : list of ProbeRecording
+    electrodes : dict
+        Electrodes by probe.
+    board : BoardRecording, optional
+    """
+
+    session: ExportSession
+    nwb: NWBFile
+    probes: list[ProbeRecording]
+    electrodes: dict[str, Electrodes]
+    board: BoardRecording | None = None
+
+    @property
+    def recordings(self) -> list[ProbeRecording | BoardRecording]:
+        """All open recordings."""
+        return [*self.probes, *([self.board] if self.board else [])]
+
+    def add(self, data_of: Callable[[Any], Any]) -> None:
+        """Add recordings and lines; `data_of` returns the samples of a recording for the file."""
+        for probe in self.probes:
+            place = self.electrodes[probe.probe]
+            add_recording(self.nwb, self.session, probe, place, data_of(probe))
+        if self.board:
+            add_board(self.nwb, self.board, data_of(self.board))
+        add_sync(self.nwb, self.session)
+
+    def close(self) -> None:
+        """Close the recordings."""
+        for recording in self.recordings:
+            recording.reader.close()
+
+
+def raw_file(session: ExportSession) -> RawFile:
+    """Return a raw file with probes and electrodes, and the recordings for it.
+
+    Raises
+    ------
+    ExportError
+        As for :func:`export_raw`.
+    """
+    if not has_raw(session):
+        raise ExportError(
+            f"{session.facts.reference} has no compressed recording (.ebin or .cbin) and no "
+            "video: `fornix codec compress` makes a recording of a .bin"
+        )
+    raw = RawFile(session, new_file(session.facts, names.RAW), recordings_of(session), {})
+    try:
+        raw.board = board_of(session)
+        for recording in raw.probes:
+            if recording.probe not in raw.electrodes:
+                raw.electrodes[recording.probe] = add_probe(
+                    raw.nwb, session, recording.probe, recording.sites, recording.channels
+                )
+    except BaseException:
+        raw.close()
+        raise
+    return raw
 
 
 def _named_channels(session: ExportSession, probe: str) -> int:

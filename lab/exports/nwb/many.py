@@ -11,8 +11,8 @@ import msgspec
 
 from lab.exports.many import SessionToExport
 from lab.exports.nwb.backends import Backend
-from lab.exports.nwb.export import Written, export_processed, export_raw
-from lab.exports.nwb.recordings import Notice, has_recordings
+from lab.exports.nwb.export import Written, export_processed, export_raw, has_raw
+from lab.exports.nwb.recordings import Notice
 from lab.exports.session import ExportError, ExportSession
 from shared.alf import ALFError
 from shared.codec import CodecError
@@ -118,7 +118,7 @@ def _export(
     notice: Notice | None,
 ) -> list[Written]:
     written = [export_processed(session, out, backend, checked=checked)]
-    if raw and has_recordings(session):
+    if raw and has_raw(session):
         written.append(export_raw(session, out, backend, notice, checked=checked))
     return written
 

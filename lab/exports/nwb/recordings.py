@@ -64,27 +64,24 @@ class ProbeRecording(msgspec.Struct, frozen=True):
         return f"ElectricalSeries{title(self.probe)}{self.band.upper()}"
 
     @property
-    def chunk_length(self) -> int:
-        """Samples of a compressed chunk."""
-        bounds = self.reader.chunk_bounds
-        return int(bounds[1] - bounds[0])
+    def columns(self) -> range:
+        """Channels of the recording that are electrodes."""
+        return range(self.channels)
+
+    def chunks(self, notice: Notice | None = None) -> Chunks:
+        """Return its samples for a writer."""
+        return Chunks(self.name, self.reader, self.columns, notice)
 
 
 def recordings_of(session: ExportSession) -> list[ProbeRecording]:
-    """Open the compressed recordings of a session.
+    """Open the compressed recordings of a session's probes.
 
     Raises
     ------
     ExportError
-        There is none, or a gain is unknown.
+        A gain is unknown.
     """
-    recordings = [_opened(session, *place) for place in _places(session)]
-    if not recordings:
-        raise ExportError(
-            f"{session.facts.reference} has no compressed recording (.ebin or .cbin): "
-            "`fornix codec compress` makes one of a .bin"
-        )
-    return recordings
+    return [_opened(session, *place) for place in _places(session)]
 
 
 def has_recordings(session: ExportSession) -> bool:
@@ -108,13 +105,8 @@ def _places(session: ExportSession) -> list[tuple[str, str, str]]:
 
 
 def _opened(session: ExportSession, path: str, probe: str, band: str) -> ProbeRecording:
-    address = session.address(path)
-    sidecar = None
-    if path.endswith(".cbin"):
-        beside = path.removesuffix(".cbin") + ".ch"
-        sidecar = session.local(beside) if beside in session.paths else None
-    reader = recordings.open(address, sidecar=sidecar)
-    facts, meta = dict(reader.index.facts), _meta(session, path)
+    address, reader = session.address(path), open_compressed(session, path)
+    facts, meta = dict(reader.index.facts), meta_beside(session, path)
     if meta is not None:
         facts = meta.facts(reader.n_channels) | facts
     gains = facts.get("microvolts")
@@ -132,7 +124,17 @@ def _opened(session: ExportSession, path: str, probe: str, band: str) -> ProbeRe
     return ProbeRecording(path, probe, band, address, reader, channels, volts, places)
 
 
-def _meta(session: ExportSession, path: str) -> Meta | None:
+def open_compressed(session: ExportSession, path: str) -> Any:
+    """Open a compressed recording of a session, with what lies beside it."""
+    sidecar = None
+    if path.endswith(".cbin"):
+        beside = path.removesuffix(".cbin") + ".ch"
+        sidecar = session.local(beside) if beside in session.paths else None
+    return recordings.open(session.address(path), sidecar=sidecar)
+
+
+def meta_beside(session: ExportSession, path: str) -> Meta | None:
+    """Return the ``.meta`` beside a recording, if there is one."""
     beside = path.rpartition(".")[0] + ".meta"
     return read_meta(session.local(beside)) if beside in session.paths else None
 
@@ -144,30 +146,49 @@ def _sync_lines(meta: Meta) -> int:
 
 
 class Chunks(GenericDataChunkIterator):
-    """The samples of a recording, with one compressed chunk in memory at a time."""
+    """The samples of some channels, with one compressed chunk in memory at a time.
 
-    def __init__(self, recording: ProbeRecording, notice: Notice | None = None) -> None:
-        self.recording, self._notice = recording, notice
-        n, length = recording.reader.n_samples, recording.chunk_length
-        most = max(1, CHUNK_BYTES // (recording.channels * recording.reader.dtype.itemsize))
+    Parameters
+    ----------
+    name : str
+        Name of their series, for the notice.
+    reader : shared.codec.Reader
+    columns : range
+        Channels, one after the other.
+    notice : callable, optional
+    """
+
+    def __init__(
+        self, name: str, reader: Any, columns: range, notice: Notice | None = None
+    ) -> None:
+        self._name, self._reader, self._columns, self._notice = name, reader, columns, notice
+        n, length = reader.n_samples, chunk_length(reader)
+        most = max(1, CHUNK_BYTES // (len(columns) * reader.dtype.itemsize))
         chunk = min(n, next(length // k for k in range(1, length + 1) if _fits(length, k, most)))
-        buffer = min(n, length)
         super().__init__(
-            buffer_shape=(buffer, recording.channels), chunk_shape=(chunk, recording.channels)
+            buffer_shape=(min(n, length), len(columns)), chunk_shape=(chunk, len(columns))
         )
 
     def _get_data(self, selection: tuple[slice, ...]) -> NDArray[Any]:
         rows, columns = selection
-        samples = self.recording.reader.read(rows.start, rows.stop)[:, columns]
+        chosen = self._columns[columns]
+        samples: NDArray[Any] = self._reader.read(rows.start, rows.stop)
         if self._notice:
-            self._notice(self.recording.name, rows.stop, self.recording.reader.n_samples)
-        return samples
+            self._notice(self._name, rows.stop, self._reader.n_samples)
+        return samples[:, chosen.start : chosen.stop]
 
     def _get_maxshape(self) -> tuple[int, int]:
-        return self.recording.reader.n_samples, self.recording.channels
+        return self._reader.n_samples, len(self._columns)
 
     def _get_dtype(self) -> np.dtype[Any]:
-        return self.recording.reader.dtype
+        dtype: np.dtype[Any] = self._reader.dtype
+        return dtype
+
+
+def chunk_length(reader: Any) -> int:
+    """Return the samples of a compressed chunk."""
+    bounds = reader.chunk_bounds
+    return int(bounds[1] - bounds[0])
 
 
 def _fits(length: int, parts: int, most: int) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import numpy as np
 from pynwb import NWBFile, TimeSeries
 
 from lab.exports.nwb.columns import timing
 from lab.exports.nwb.probes import title
 from lab.exports.session import ExportError, ExportSession
+from shared.science.clocks.wiring import decode_wiring
+from shared.science.errors import RawFileInvalid
 
 NEEDED = ("times", "channels", "polarities")
 
@@ -39,7 +38,7 @@ def add_sync(nwb: NWBFile, session: ExportSession) -> int:
             )
         folder = files.collection.rpartition("/")[2]
         where = title(folder) if folder.startswith("probe") else "Nidq"
-        names = _wiring(session, files.collection)
+        names = wired(session, files.collection)
         for line in np.unique(channels).astype(int).tolist():
             mine = channels == line
             order = np.argsort(times[mine], kind="stable")
@@ -58,8 +57,14 @@ def add_sync(nwb: NWBFile, session: ExportSession) -> int:
     return count
 
 
-def _wiring(session: ExportSession, collection: str) -> dict[int, str]:
-    """Return the names of the devices on the lines, from the rig's wiring file."""
+def wired(session: ExportSession, collection: str) -> dict[int, str]:
+    """Return the device on each line, from the rig's wiring file; empty without one.
+
+    Raises
+    ------
+    ExportError
+        The file is not the wiring of a rig.
+    """
     paths = [
         path
         for path in session.paths
@@ -68,13 +73,7 @@ def _wiring(session: ExportSession, collection: str) -> dict[int, str]:
     if not paths:
         return {}
     try:
-        wiring: Any = json.loads(session.local(paths[-1]).read_text())
-    except ValueError as error:
-        raise ExportError(f"{paths[-1]} is no JSON: {error}") from None
-    names: dict[int, str] = {}
-    for key, first in (("SYNC_WIRING_DIGITAL", 0), ("SYNC_WIRING_ANALOG", 16)):
-        lines = wiring.get(key) if isinstance(wiring, dict) else None
-        for name, line in (lines or {}).items():
-            if isinstance(line, int):
-                names[first + line] = str(name)
-    return names
+        lines = decode_wiring(session.local(paths[-1]))
+    except RawFileInvalid as error:
+        raise ExportError(f"{paths[-1]}: {error}") from None
+    return {line: device for device, line in lines.items()}

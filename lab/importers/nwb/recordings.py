@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lab.importers.nwb.made import MadeDataset, folder_of, times_of
 from shared.codec import Writer
+from shared.science.clocks.wiring import encode_wiring
 
 NOMINAL = {"ap": 30_000.0, "lf": 2_500.0}
 """Sampling rates of a Neuropixels probe's bands (Hz); a clock deviates by less than `DRIFT`."""
@@ -249,10 +250,7 @@ def sync_of(series: dict[str, Any]) -> Iterator[MadeDataset]:
         names = {line: _wired(one.description) for line, one in lines}
         if any(names.values()):
             stem = "nidq" if board == "Nidq" else f"imec{_number(board)}"
-            wiring = {
-                "SYNC_WIRING_DIGITAL": {n: k for k, n in names.items() if n and k < 16},
-                "SYNC_WIRING_ANALOG": {n: k - 16 for k, n in names.items() if n and k >= 16},
-            }
+            wiring = encode_wiring({line: name for line, name in names.items() if name})
             path = f"{folder}/_spikeglx_ephysData_g0_t0.{stem}.wiring.json"
             yield MadeDataset(path, wiring)
 

@@ -57,19 +57,43 @@ def read_wiring(folder: Path, default: Mapping[str, int]) -> dict[str, int]:
         A wiring file is not valid; the message says what is wrong.
     """
     path = next(iter(sorted(folder.glob("*.wiring*.json"))), None)
-    if path is None:
-        return dict(default)
+    return dict(default) if path is None else {**default, **decode_wiring(path)}
+
+
+def decode_wiring(path: Path) -> dict[str, int]:
+    """Return the line of each device that a wiring file names.
+
+    Raises
+    ------
+    RawFileInvalid
+        As for `read_wiring`.
+    """
     try:
         said = json.loads(path.read_bytes())
         if not isinstance(said, dict):
             raise ValueError("it is no object")
-        return {**default, **_lines(said)}
+        return _lines(said)
     except (ValueError, UnicodeDecodeError) as error:
         raise RawFileInvalid(
             path.name,
             f"not the wiring of a rig ({error})",
             "copy it again from the rig, or leave it out: the usual wiring is taken then",
         ) from None
+
+
+def encode_wiring(devices: Mapping[int, str]) -> dict[str, Any]:
+    """Return the content of a wiring file, from the device on each line."""
+    return {
+        "SYSTEM": "3B",
+        "SYNC_WIRING_DIGITAL": {
+            f"P0.{line}": device for line, device in sorted(devices.items()) if line < DIGITAL
+        },
+        "SYNC_WIRING_ANALOG": {
+            f"AI{line - DIGITAL}": device
+            for line, device in sorted(devices.items())
+            if line >= DIGITAL
+        },
+    }
 
 
 def _lines(said: Mapping[str, Any]) -> dict[str, int]:

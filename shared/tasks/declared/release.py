@@ -36,4 +36,24 @@ NWB_RAW = TaskDeclaration(
 )
 """Copies a session's released recordings into an NWB file, a compressed chunk at a time."""
 
-TASKS = (NWB, NWB_RAW)
+NWB_LINK_FILE = "_fornix_session.raw.nwb.lindi.json"
+
+NWB_LINK = TaskDeclaration(
+    name="release.nwb_link",
+    arguments=(("output_collection", "nwb"), ("tag", "")),
+    inputs=(
+        Expected("_spikeglx_ephysData*.ebin", "raw_ephys_data*", linked=True),
+        Expected("_iblrig_*Camera.raw.*", "raw_video_data", required=False, linked=True),
+        Expected("*", "raw_ephys_data*", required=False),
+        Expected("*Camera.times.*", "alf*", required=False),
+        Expected("*channels.*", "alf*", required=False),
+    ),
+    outputs=(Expected(NWB_LINK_FILE, "{output_collection}"),),
+    ram=4,
+    priority=5,
+    time_out_secs=4 * 3600,
+    of_release=True,
+)
+"""Writes where a session's released recordings and videos lie, as NWB by reference (LINDI)."""
+
+TASKS = (NWB, NWB_RAW, NWB_LINK)
