@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,61 +21,15 @@ from shared.codec import index as chunk_index
 from shared.codec import reader as reader_module
 from shared.codec.decoder import Window
 from shared.codec.files import LocalFile
-from shared.recordings import mtscomp, parallel
+from shared.recordings import mtscomp
 from tests.codec.arrays import recording
-
-RATE = 1000
-
-
-@pytest.fixture
-def samples() -> np.ndarray:
-    return recording(10_500, 12)
-
-
-@pytest.fixture
-def path(tmp_path: Path, samples: np.ndarray) -> Path:
-    target = tmp_path / "_spikeglx_ephysData_g0_t0.imec0.ap.ebin"
-    recordings.compress(samples, target, sample_rate=RATE, chunk_length=1000)
-    return target
+from tests.codec.conftest import RATE
 
 
 def flip(path: Path, position: int, bit: int = 0) -> None:
     data = bytearray(path.read_bytes())
     data[position] ^= 1 << bit
     path.write_bytes(data)
-
-
-def test_the_sidecar_tells_what_range_readers_need(path: Path, samples: np.ndarray) -> None:
-    sidecar = json.loads(path.with_suffix(".eh").read_text())
-    assert sidecar["algorithm"] == "fornix-ephys"
-    assert sidecar["version"] == 1
-    assert (sidecar["n_channels"], sidecar["sample_rate"], sidecar["dtype"]) == (12, RATE, "int16")
-    assert sidecar["shape"] == [10_500, 12]
-    assert sidecar["chunk_length"] == 1000
-    assert sidecar["file_size"] == path.stat().st_size
-    assert len(sidecar["chunk_sizes"]) == len(sidecar["chunk_crc32"]) == 11
-    data, start = path.read_bytes(), 64
-    for number, size in enumerate(sidecar["chunk_sizes"]):
-        stored = data[start : start + size]
-        assert chunk.crc32(stored) == sidecar["chunk_crc32"][number]
-        here = chunk.read_header(stored, "a chunk")
-        assert (here.number, here.first, here.size) == (number, 1000 * number, size)
-        raw = samples[here.first : here.first + here.length].tobytes()
-        assert chunk.crc32(raw) == here.raw_crc
-        start += size
-
-
-def test_the_footer_suffices_without_the_sidecar(path: Path, samples: np.ndarray) -> None:
-    path.with_suffix(".eh").unlink()
-    with recordings.open(path) as reader:
-        np.testing.assert_array_equal(reader[:], samples)
-
-
-def test_a_swapped_sidecar_is_detected(path: Path, samples: np.ndarray, tmp_path: Path) -> None:
-    other = tmp_path / "other.ebin"
-    recordings.compress(samples[::-1], other, sample_rate=RATE, chunk_length=1000)
-    with pytest.raises(codec.CorruptionError, match="sidecar is not the index of"):
-        recordings.open(path, sidecar=other.with_suffix(".eh"))
 
 
 @pytest.mark.parametrize("where", ["header", "meta", "body", "end"])
@@ -218,177 +171,6 @@ def test_a_chunk_of_another_recording_is_not_salvaged(path: Path, tmp_path: Path
     with reader, pytest.raises(codec.CorruptionError):
         reader.chunk(3)
     assert problems
-
-
-@pytest.mark.parametrize("kind", ["array", "npy", "raw", "stream", "odd blocks", "ebin"])
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_the_bytes_do_not_depend_on_workers_or_on_the_way_in(
-    path: Path, samples: np.ndarray, tmp_path: Path, kind: str, workers: int
-) -> None:
-    source: object = samples
-    options: dict[str, object] = {"sample_rate": RATE}
-    if kind == "npy":
-        source = tmp_path / "a.npy"
-        np.save(source, samples)
-    elif kind == "raw":
-        source = tmp_path / "a.bin"
-        samples.tofile(source)
-        options |= {"n_channels": 12, "dtype": "int16"}
-    elif kind == "stream":
-        source = iter(np.array_split(samples, 5))
-    elif kind == "odd blocks":
-        source = (samples[i : i + 777] for i in range(0, len(samples), 777))
-    elif kind == "ebin":
-        source = path
-    target = tmp_path / "again.ebin"
-    recordings.compress(source, target, chunk_length=1000, workers=workers, **options)
-    assert target.read_bytes() == path.read_bytes()
-    assert target.with_suffix(".eh").read_bytes() == path.with_suffix(".eh").read_bytes()
-
-
-def test_an_array_is_compressed_alone_where_forking_is_not_safe(
-    path: Path, samples: np.ndarray, tmp_path: Path
-) -> None:
-    """Given threads, and memory that fresh processes do not see, the result is the same."""
-    stop = threading.Event()
-    other = threading.Thread(target=stop.wait)
-    other.start()
-    try:
-        target = tmp_path / "again.ebin"
-        recordings.compress(samples, target, sample_rate=RATE, chunk_length=1000, workers=2)
-    finally:
-        stop.set()
-        other.join()
-    assert target.read_bytes() == path.read_bytes()
-
-
-def test_fresh_processes_work_where_forking_is_not_safe(
-    path: Path, samples: np.ndarray, tmp_path: Path
-) -> None:
-    """Given other threads run and a file is the source, workers open it for themselves."""
-    source, target, stop = tmp_path / "a.npy", tmp_path / "again.ebin", threading.Event()
-    np.save(source, samples)
-    other = threading.Thread(target=stop.wait)
-    other.start()
-    try:
-        recordings.compress(source, target, sample_rate=RATE, chunk_length=1000, workers=2)
-        recordings.decompress(target, tmp_path / "a.bin", workers=2)
-    finally:
-        stop.set()
-        other.join()
-    assert target.read_bytes() == path.read_bytes()
-    assert (tmp_path / "a.bin").read_bytes() == samples.tobytes()
-
-
-WATCHED = """
-import multiprocessing, sys, threading
-import numpy as np
-from shared import codec, recordings
-
-methods, get_context = [], multiprocessing.get_context
-multiprocessing.get_context = lambda method: methods.append(method) or get_context(method)
-threading.Thread(target=threading.Event().wait, daemon=True).start()
-recordings.compress(
-    np.load(sys.argv[1]), sys.argv[2], sample_rate=1000, chunk_length=1000, workers=2
-)
-print(*methods)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
-def test_a_progress_bar_does_not_slow_the_start_of_workers(
-    path: Path, samples: np.ndarray, tmp_path: Path
-) -> None:
-    """Given a daemon thread like that of a progress bar, then workers are forked all the same."""
-    source, target = tmp_path / "source.npy", tmp_path / "x.ebin"
-    np.save(source, samples)
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", WATCHED, source, target],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert (run.stdout.strip(), run.stderr) == ("fork", "")
-    assert target.read_bytes() == path.read_bytes()
-
-
-# In a process of its own: workers are forked only where no other thread runs, and the threads of
-# another test may still be ending here.
-DYING_WORKER = """
-import os, signal, sys
-import numpy as np
-from shared import codec, recordings
-from shared.codec import writer
-
-parent, encode = os.getpid(), writer.encoder.encode
-
-
-def dying(*arguments, **options):
-    if os.getpid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return encode(*arguments, **options)
-
-
-writer.encoder.encode = dying
-try:
-    recordings.compress(
-        np.load(sys.argv[1]), sys.argv[2], sample_rate=1000, chunk_length=1000, workers=2
-    )
-except codec.CodecError as error:
-    sys.exit(str(error))
-"""
-
-
-def test_a_dead_worker_is_told_and_leaves_nothing(tmp_path: Path, samples: np.ndarray) -> None:
-    source, target = tmp_path / "source.npy", tmp_path / "x.ebin"
-    np.save(source, samples)
-    run = subprocess.run(
-        [sys.executable, "-c", DYING_WORKER, source, target],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert (run.returncode, run.stderr.strip()) == (
-        1,
-        "a worker process died; nothing was written",
-    )
-    assert list(tmp_path.iterdir()) == [source]
-
-
-FAILING_WORKER = DYING_WORKER.replace(
-    "    if os.getpid() != parent:\n        os.kill(os.getpid(), signal.SIGKILL)\n",
-    "    if arguments[0][0, 0] == 2:\n        raise codec.VerificationError('chunk 2 is wrong')\n",
-)
-
-
-def test_a_failing_chunk_is_told_and_holds_nobody_up(tmp_path: Path) -> None:
-    """Given a chunk that fails, then those after it do not wait for its place for ever."""
-    source, target = tmp_path / "source.npy", tmp_path / "x.ebin"
-    np.save(source, np.repeat(np.arange(9, dtype="int16"), 1000)[:, None] * np.ones(5, "int16"))
-    run = subprocess.run(
-        [sys.executable, "-c", FAILING_WORKER, source, target],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert (run.returncode, run.stderr.strip()) == (1, "chunk 2 is wrong")
-    assert list(tmp_path.iterdir()) == [source]
-
-
-def test_results_find_their_places_whoever_is_first(tmp_path: Path) -> None:
-    """Given the last of three is done first, then each waits for its place, and none is mixed."""
-    pieces = [b"a" * 5, b"b", b"c" * 3]
-    with (tmp_path / "x").open("w+b") as file, ThreadPoolExecutor(3) as pool:
-        file.write(b"head")
-        file.flush()
-        places = parallel.FilePlaces(file.fileno(), 4, 3)
-        written = []
-        for number in (2, 1, 0):
-            stored = chunk.Sealed((pieces[number],), len(pieces[number]), 1, 0)
-            assert not any(each.done() for each in written)
-            written.append(pool.submit(places.write, number, stored))
-        assert [each.result().pieces for each in written] == [()] * 3
-    assert (tmp_path / "x").read_bytes() == b"head" + b"".join(pieces)
 
 
 @pytest.mark.parametrize("suffix", [".bin", ".npy"])
@@ -586,43 +368,6 @@ def test_default_chunks_of_several_seconds_are_about_even(seconds: float, lastin
 def test_a_short_recording_of_few_channels_is_one_chunk(tmp_path: Path) -> None:
     index = recordings.compress(recording(320_000, 4), tmp_path / "a.ebin", sample_rate=30_000)
     assert index.bounds == [0, 320_000]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"chunk_length": 10**15},
-        {"chunk_length": -5},
-        {"chunk_length": 0},
-        {"chunk_length": 2000},
-        {"chunk_sizes": "no"},
-        {"chunk_sizes": [10]},
-        {"chunk_sizes": [10**15] * 11},
-        {"chunk_sizes": [10] * 11},
-        {"chunk_sizes": [1.5] * 11},
-        {"n_channels": 10**9},
-        {"n_channels": True},
-        {"sample_rate": 0},
-        {"sample_rate": "30000"},
-        {"dtype": "float64"},
-        {"dtype": ["int16"]},
-        {"shape": [1, 12]},
-        {"chunk_crc32": [2**32]},
-        {"algorithm": "mtscomp"},
-    ],
-)
-def test_hostile_sidecars_are_refused(path: Path, change: dict[str, object]) -> None:
-    sidecar = path.with_suffix(".eh")
-    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | change))
-    with pytest.raises(codec.FormatError):
-        recordings.open(path)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 100_000, "\x00"])
-def test_files_that_are_no_sidecars_are_refused(path: Path, text: str) -> None:
-    path.with_suffix(".eh").write_text(text)
-    with pytest.raises(codec.FormatError):
-        recordings.open(path)
 
 
 def note_what_is_decoded(reader: codec.Reader) -> list[tuple[int, tuple[int, int] | None]]:

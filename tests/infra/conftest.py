@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from infra.settings import ROOT
-
-Template = dict[str, Any]
+from tests.infra.stack import Template
 
 VAULT = "arn:aws:backup:eu-west-1:123456789012:backup-vault:elsewhere"
 

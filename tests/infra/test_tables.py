@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.results.sql import PUBLIC_TABLES
-from tests.infra.test_stack import of_type
+from tests.infra.stack import of_type
 
 
 def test_each_public_table_is_in_the_catalogue_with_its_columns(stack: dict[str, Any]) -> None:

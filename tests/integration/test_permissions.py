@@ -144,7 +144,7 @@ PASSWORDS = [scan(), scan("pk", "hashed"), scan("salt")]
 """Scans that only the API is allowed.
 
 Single items of the credentials' partitions are denied by ``dynamodb:LeadingKeys``, which the
-embedded cloud does not know: see ``tests/infra/test_stack.py``.
+embedded cloud does not know: see ``tests/infra/test_roles.py``.
 """
 
 
