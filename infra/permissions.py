@@ -1,6 +1,6 @@
 """Permissions in AWS: one role per function and per lab's workers, with minimal rights.
 
-Every permission of the system is in this file. Statements name the table's indexes, the buckets'
+One file, because a reviewer of permissions reads them all. Statements name the table's indexes, the buckets'
 prefixes and single queues; the few that end in ``*`` do so within a prefix.
 """
 

@@ -40,6 +40,10 @@ class ChangedMeanwhile(Exception):
     """Somebody else changed the object since it was read."""
 
 
+class NotReadable(ValueError):
+    """What would be written could not be read back."""
+
+
 class SiteStore(Protocol):
     """A flat set of named byte strings with entity tags (MD5 of the content)."""
 
@@ -179,6 +183,25 @@ def encode(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
+def encode_as(value: Any, kind: type) -> bytes:
+    """Return JSON that reads back as an object of a kind.
+
+    A number that is not finite becomes null, which a field for numbers refuses; an object that
+    cannot be read counts as absent, and all in it would be lost (see :func:`load`).
+
+    Raises
+    ------
+    NotReadable
+        It would not; the message names the field.
+    """
+    body = encode(value)
+    try:
+        msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise NotReadable(str(error)) from None
+    return body
+
+
 def write_if_changed(store: SiteStore, key: str, body: bytes) -> bool:
     """Write the object unless it has this content already; tell whether it was written."""
     if store.etag(key) == tag(body):
@@ -222,11 +245,16 @@ def update(
     -------
     object
         As stored.
+
+    Raises
+    ------
+    NotReadable
+        The new object could not be read back; the stored one stays.
     """
     for attempt in range(ATTEMPTS):
         before, etag = load(store, key, kind)
         after = change(before)
-        body = encode(after)
+        body = encode_as(after, kind)
         if etag == tag(body):
             return after
         try:

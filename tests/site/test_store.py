@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.results.store import FolderStore, encode, load, update
+from shared.results.build.state import confirmed
+from shared.results.store import FolderStore, NotReadable, encode, load, update
+
+from .conftest import trials_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = (
@@ -47,3 +50,28 @@ def test_an_object_of_another_kind_is_made_anew(tmp_path, caplog) -> None:
     assert update(store, "state", dict[str, int], lambda before: (before or {}) | {"b": 1}) == {
         "b": 1
     }
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_could_not_be_read_back_is_not_written(tmp_path, number) -> None:
+    store = FolderStore(tmp_path / "site")
+    update(store, "state", dict[str, float], lambda _: {"a": 1.0})
+
+    with pytest.raises(NotReadable, match=r"Expected `float`, got `null`"):
+        update(store, "state", dict[str, float], lambda before: {**(before or {}), "b": number})
+
+    assert load(store, "state", dict[str, float])[0] == {"a": 1.0}
+
+
+def test_a_session_whose_numbers_cannot_be_kept_is_listed_without_them(site, shelf, store) -> None:
+    """Given one such session of a mouse, the mouse's others are as they were."""
+    good = shelf.put("FX_001", "2026-02-01", trials_of(40, 1))
+    bad = shelf.put("FX_001", "2026-02-02", trials_of(40, 2), delay_start=float("nan"))
+
+    site.refresh()
+
+    entries = confirmed(store, "FX_001")
+    assert entries[good.id].row.n_trials == 40
+    assert entries[bad.id].row.n_trials is None
+    assert entries[bad.id].problems == ["Its numbers in lists cannot be shown: NotReadable."]
+    assert entries[bad.id].failed, "the next build tries again"

@@ -14,6 +14,7 @@ import pandas as pd
 from shared.model.identity import nickname_of
 from shared.results import addresses, tables
 from shared.results.addresses import safe_name
+from shared.results.build.entries import entry_of
 from shared.results.build.films import bring_films
 from shared.results.build.probes import ProbesBuilder
 from shared.results.build.said import Said, kind_of
@@ -35,6 +36,7 @@ from shared.results.store import (
     ChangedMeanwhile,
     SiteStore,
     encode,
+    encode_as,
     load,
     pause,
     write_derived,
@@ -46,13 +48,11 @@ from shared.results.views.session import (
     TrialArrays,
     behaviour_of,
     columns_of,
-    session_row,
     session_view,
 )
 from shared.results.views.subject import (
     Published,
     SubjectView,
-    session_of_subject,
     subject_view,
 )
 
@@ -167,7 +167,8 @@ class SubjectBuilder:
     def _write_state(
         self, key: str, nickname: str, sessions: Mapping[str, Published], etag: str
     ) -> str:
-        body = encode(SubjectState(nickname, dict(sorted(sessions.items()))))
+        state = SubjectState(nickname, dict(sorted(sessions.items())))
+        body = encode_as(state, SubjectState)
         return self.store.write(key, body, if_match=etag)
 
     def _fingerprint(self, one: SiteSession) -> str:
@@ -223,13 +224,7 @@ class SubjectBuilder:
             self._put(view.page.address, render(view, self.settings))
             if shown is None:
                 self.store.delete([addresses.session_image(session.id)])
-            entries[session.id] = Published(
-                prints[session.id],
-                session_row(session, shown, heard.problems),
-                session_of_subject(session, shown, probes),
-                heard.problems,
-                heard.failed,
-            )
+            entries[session.id] = entry_of(session, prints[session.id], shown, probes, heard)
         return entries
 
     def _put(self, key: str, body: bytes) -> None:
