@@ -1,7 +1,7 @@
 """Permissions in AWS: one role per function and per lab's workers, with minimal rights.
 
-One file, because a reviewer of permissions reads them all. Statements name the table's indexes, the buckets'
-prefixes and single queues; the few that end in ``*`` do so within a prefix.
+One file, because a reviewer of permissions reads them all. Statements name the table's indexes,
+the buckets' prefixes and single queues; the few that end in ``*`` do so within a prefix.
 """
 
 from __future__ import annotations
