@@ -7,6 +7,7 @@ devices, a new one and the model agree.
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import uuid
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from shared.model import moment
 from tests.api.agreement import TESTS, compare, furnish
 from tests.api.conftest import Answer, Api
 from tests.api.device import Device
@@ -380,6 +382,14 @@ class Offline(RuleBasedStateMachine):
 
 _seen = {"accepted": 0, "refused": 0}
 _kinds: set[str] = set()
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin at noon: the model keeps one day, and no run lasts twelve hours."""
+    began = dt.datetime.now(dt.UTC)
+    ahead = began.replace(hour=12, minute=0, second=0, microsecond=0) - began
+    monkeypatch.setattr(moment, "now", lambda: dt.datetime.now(dt.UTC) + ahead)
 
 
 def drive(api: Api, examples: int, steps: int) -> None:
