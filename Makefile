@@ -133,7 +133,8 @@ fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=�
 
 .PHONY: bench
 bench: setup  ## requests to the API, beside the last tag or BASE=revision; fails where slower
-	$(BIN)/python benchmarks/api.py --base $(or $(BASE),tag)
+	$(BIN)/python benchmarks/api.py --base $(or $(BASE),tag) \
+	    --sessions $(or $(SESSIONS),200) --repeats $(or $(REPEATS),9)
 	$(BIN)/python benchmarks/load.py
 
 bench-codec: setup .venv/.wavpack  ## the codec beside mtscomp, WavPack, zstd; FILES=… your own

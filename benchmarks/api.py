@@ -187,7 +187,7 @@ def cold_import(checkout: Path, *, compiled: bool) -> float:
     return float(done.stdout)
 
 
-def compare_imports(other: Path, repeats: int = 9) -> None:
+def compare_imports(other: Path, repeats: int = 5) -> None:
     """Print the import time of this and another checkout, measured in turn."""
     for compiled in (True, False):
         cold_import(ROOT, compiled=compiled)

@@ -89,9 +89,7 @@ def _next(last: Chunk) -> tuple[Chunk, bool]:
     seen = set(last.seen)
     entries: list[JournalEntry] = []
     size = 0
-    for entry in journal.entries_since(start):
-        if entry.name in seen:
-            continue
+    for entry in journal.entries_since(start, seen):
         if size > LARGEST_CHUNK:
             cursor, more = entries[-1].name.partition("#")[0], True
             break

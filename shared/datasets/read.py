@@ -27,12 +27,12 @@ def datasets_of(owner: str, *, strong: bool = True) -> list[Dataset]:
     return visible(book, [item for item in items if isinstance(item, Dataset)])
 
 
-def owners_of(ids: Iterable[str]) -> list[str]:
+def owners_of(ids: Iterable[str], *, strong: bool = False) -> list[str]:
     """Return the possible owners (sessions or other records) of datasets, by ids."""
     uuids = {identity for identity in ids if is_uuid(identity)}
     wanted = {(keys.prefix(identity), "A") for identity in uuids}
     wanted |= {(keys.external(identity), "A") for identity in uuids}
-    return sorted({item.to for item in Pointer.batch_get(sorted(wanted))})
+    return sorted({item.to for item in Pointer.batch_get(sorted(wanted), consistent_read=strong)})
 
 
 def places_of(ids: Iterable[str]) -> set[tuple[str, str]]:

@@ -68,9 +68,11 @@ def utc(stored: str) -> datetime:
 
 def stamp(when: datetime | None = None) -> str:
     """Return a moment as feed and journal write it (UTC, microseconds, sorts as text)."""
-    return (when or now()).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return (when or now()).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def of_stamp(text: str) -> datetime:
     """Return the moment that `stamp` wrote."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)
+    if len(text) != 26 or text[19] != ".":
+        raise ValueError(f"{text!r} is no stamp")
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

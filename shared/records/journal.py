@@ -17,7 +17,7 @@ import gzip
 import heapq
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -308,11 +308,16 @@ def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def entries_since(cursor: str) -> Iterator[JournalEntry]:
-    """Yield the feed's entries for the journal since a moment, oldest first."""
+def entries_since(cursor: str, seen: Collection[str] = frozenset()) -> Iterator[JournalEntry]:
+    """Yield the feed's entries for the journal since a moment, oldest first.
+
+    Those whose names were ``seen`` are neither unpacked nor completed from the table.
+    """
     plain = feed.packed_since(cursor, "i")
     sealed = feed.packed_since(cursor, "sealed", feed.SECRETS)
     for name, packed in heapq.merge(plain, sealed, key=lambda each: each[0]):
+        if name in seen:
+            continue
         images = msgspec.json.decode(zlib.decompress(packed), type=list[Image])
         named = [(each.pk, each.sk) for each in images if each.item == feed.IN_TABLE]
         items = _read_items(named) if named else {}

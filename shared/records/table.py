@@ -227,14 +227,14 @@ class Record(Model, metaclass=_Kind):
         values = item.attribute_values = {
             name: value() if callable(value) else value for name, value in defaults
         }
-        for stored_name, name, attribute, read in attributes:
-            value = data.get(stored_name)
-            if value and "NULL" not in value:
-                plain = value.get(attribute.attr_type) if read else None
-                if read and plain is not None:
-                    values[name] = read(plain)
-                else:
-                    values[name] = attribute.deserialize(attribute.get_value(value))
+        for stored_name, value in data.items():
+            if not value or "NULL" in value or stored_name not in attributes:
+                continue
+            name, attribute, kind, read = attributes[stored_name]
+            if kind in value:
+                values[name] = read(value[kind])
+            else:
+                values[name] = attribute.deserialize(attribute.get_value(value))
         return item
 
 
@@ -251,13 +251,23 @@ QUICK: dict[type, Callable[[str], Any]] = {UnicodeAttribute: str, NumberAttribut
 
 
 @lru_cache
-def _plan(model: type[Record]) -> tuple[list[tuple[str, str, Attribute[Any], Any]], list[Any]]:
-    """Return how to read a model's items: (stored name, name, attribute, `QUICK`), defaults."""
+def _plan(
+    model: type[Record],
+) -> tuple[dict[str, tuple[str, Attribute[Any], str, Any]], list[Any]]:
+    """Return how to read a model's items: name, attribute and reader by stored name; defaults.
+
+    The reader takes values of the attribute's own type; the attribute itself takes others.
+    """
     declared = model.get_attributes().items()
-    attributes = [
-        (attribute.attr_name, name, attribute, QUICK.get(type(attribute)))
+    attributes = {
+        attribute.attr_name: (
+            name,
+            attribute,
+            attribute.attr_type if type(attribute) in QUICK else "",
+            QUICK.get(type(attribute)),
+        )
         for name, attribute in declared
-    ]
+    }
     return attributes, [
         (name, attribute.default) for name, attribute in declared if attribute.default is not None
     ]

@@ -7,15 +7,16 @@ an environment other than that of a function on AWS, and requests that fail for 
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import hmac
-import json
 import os
+import re
 import threading
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -67,6 +68,10 @@ CONNECT_SECONDS, READ_SECONDS = 15, 30
 """Timeouts, the same as PynamoDB's."""
 
 
+BINARY_NAME = re.compile(rb'"B"\s*:')
+"""The name of a binary value in an answer; the text "B" alone is a key in each session."""
+
+
 class Place(NamedTuple):
     """The endpoint of requests, and the credentials."""
 
@@ -112,14 +117,21 @@ class Place(NamedTuple):
         scope = [stamp[:8], self.region, "dynamodb", "aws4_request"]
         digest = hashlib.sha256(canonical_request.encode()).hexdigest()
         text = "\n".join(["AWS4-HMAC-SHA256", stamp, "/".join(scope), digest])
-        key = f"AWS4{self.secret}".encode()
-        for part in (*scope, text):
-            key = hmac.digest(key, part.encode(), "sha256")
+        key = hmac.digest(_signing_key(self.secret, *scope), text.encode(), "sha256")
         headers["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={self.key_id}/{'/'.join(scope)}, "
             f"SignedHeaders={signed}, Signature={key.hex()}"
         )
         return headers
+
+
+@lru_cache(2)
+def _signing_key(secret: str, *scope: str) -> bytes:
+    """Return the key that signs the requests of a day."""
+    key = f"AWS4{secret}".encode()
+    for part in scope:
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 class DynamoClient:
@@ -166,30 +178,31 @@ class DynamoClient:
             return None
         with self._lock:
             if self._pool is None:
-                self._pool = _connections()
+                self._pool = _connections(self._place.url)
         from urllib3.exceptions import HTTPError
 
         headers = self._place.headers(operation, body, datetime.now(UTC))
         try:
-            return self._pool.request("POST", self._place.url, body=body, headers=headers)
+            return self._pool.urlopen("POST", "/", body=body, headers=headers, redirect=False)
         except HTTPError:
             return None
 
 
-def _connections() -> Any:
-    """Return a pool of open connections that trusts botocore's certificates."""
+def _connections(url: str) -> Any:
+    """Return a pool of open connections to a host that trusts botocore's certificates."""
     import botocore
 
     with lean.without("urllib3.http2"):
         import urllib3
 
     trusted = os.path.join(os.path.dirname(botocore.__file__), "cacert.pem")
-    return urllib3.PoolManager(
+    hosts = urllib3.PoolManager(
         ca_certs=os.environ.get("AWS_CA_BUNDLE") or trusted,
         maxsize=10,
         retries=False,
         timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
     )
+    return hosts.connection_from_url(url)
 
 
 def _usual(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -201,26 +214,36 @@ def _usual(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _decoded(content: bytes) -> dict[str, Any]:
     """Return the JSON of an answer, with bytes where it has binary values."""
-    read = msgspec.json.decode if b'"B"' not in content else _decoded_bytes
+    read = _decoded_bytes if BINARY_NAME.search(content) else msgspec.json.decode
     answer: dict[str, Any] = read(content or b"{}")
     return answer
 
 
-def _decoded_bytes(content: bytes) -> Any:
-    return json.loads(content, object_hook=_with_bytes)
+def _decoded_bytes(content: bytes) -> dict[str, Any]:
+    """Return the JSON of an answer; binary values (``{"B": text}``) are bytes."""
+    answer: dict[str, Any] = msgspec.json.decode(content)
+    _to_bytes(answer)
+    return answer
 
 
-def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
-    """Return a JSON object of an answer with its binary value (``{"B": text}``) as bytes."""
-    text = value.get("B")
-    if type(text) is str and len(value) == 1:
-        return {"B": base64.b64decode(text)}
-    return value
+def _to_bytes(container: dict[str, Any] | list[Any]) -> None:
+    """Replace the text of binary values in a JSON object or array by their bytes."""
+    for value in container.values() if type(container) is dict else container:
+        if type(value) is dict:
+            if len(value) == 1:
+                if type(text := value.get("B")) is str:
+                    value["B"] = binascii.a2b_base64(text)
+                    continue
+                if "S" in value or "N" in value:  # nearly all others
+                    continue
+            _to_bytes(value)
+        elif type(value) is list:
+            _to_bytes(value)
 
 
 def _error(content: bytes) -> tuple[str, dict[str, Any]]:
     """Return the code of a refusal, and the content of botocore's exception."""
-    answer: dict[str, Any] = json.loads(content or b"{}", object_hook=_with_bytes)
+    answer: dict[str, Any] = _decoded_bytes(content or b"{}")
     code = str(answer.pop("__type", "Unknown")).rpartition("#")[2]
     message = answer.pop("message", None) or answer.pop("Message", "")
     return code, {"Error": {"Code": code, "Message": message}, **answer}

@@ -23,6 +23,7 @@ from shared.model import moment
 from shared.model.task import Completion
 from shared.records import aws, documents, feed, journal, leaving, objects, staging
 from shared.records.items import Dataset, Document
+from shared.records.meter import metered
 from shared.sessions import store as sessions
 from shared.sessions.delete import delete_session
 from shared.work import lease, write
@@ -186,6 +187,23 @@ def test_writers_at_once_write_each_change_once(flow: Flow) -> None:
     assert first + sum(done) == len(entries())
     assert set(entries().values()) == {1}
     assert verify().good
+
+
+def test_what_is_in_the_journal_is_not_read_again(flow: Flow) -> None:
+    # Given records in the journal, the feed's last minute among them
+    for step in steps():
+        step()
+    assert append() > 0
+    # When nothing has happened since, then the feed alone is read, though it is read again
+    with metered() as cost:
+        assert append() == 0
+    assert {name for name, units in cost.by_operation.items() if units} == {"Query"}
+    # And one further record costs no look at those before it
+    species = {"name": "Mus spretus"}
+    documents.create("species", "Mus spretus", species, who="a")
+    with metered() as one:
+        assert append() > 0
+    assert one.by_operation.get("BatchGetItem", 0) <= 2
 
 
 def test_what_a_stopped_writer_commits_late_is_found(flow: Flow) -> None:

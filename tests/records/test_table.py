@@ -136,7 +136,7 @@ def test_a_connection_that_was_lost_is_made_again(
     client = wire.DynamoClient()
     key = {"pk": {"S": "a"}, "sk": {"S": "A"}}
     client.get_item(TableName=table, Key=key)
-    real = client._pool.request
+    real = client._pool.urlopen
     lost = iter([ProtocolError("Connection aborted.")])
 
     def request(*arguments, **named):
@@ -144,7 +144,7 @@ def test_a_connection_that_was_lost_is_made_again(
             raise error
         return real(*arguments, **named)
 
-    monkeypatch.setattr(client._pool, "request", request)
+    monkeypatch.setattr(client._pool, "urlopen", request)
     # When it asks, then it gets an answer, counted once
     with metered() as cost:
         client.get_item(TableName=table, Key=key, ReturnConsumedCapacity="TOTAL")

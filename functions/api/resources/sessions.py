@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from functions.api.call import Call
 from functions.api.resources import session_filters
 from functions.api.shown.datasets import session_dataset
+from functions.api.shown.insertions import DATASETS, probe_of
 from functions.api.shown.repositories import personal_repositories, repositories
 from functions.api.shown.sessions import short_row
 from shared.model import copies
@@ -277,7 +278,7 @@ def _show_detail(shown: Body, row: Row, call: Call) -> Body:
         for item in datasets
         if copies.maybe_for_everybody(item.records, personal)
     ]
-    shown["probe_insertion"] = _inner("insertion", inside, call)
+    shown["probe_insertion"] = nested(call, "insertion", _insertions(inside, datasets))
     shown["field_of_view"] = _inner("field-of-view", inside, call)
     return _brief(shown, datasets, call) if shown_briefly(call, session.id) else shown
 
@@ -296,6 +297,15 @@ def _brief(shown: Body, datasets: Sequence[Dataset], call: Call) -> Body:
         for name, value in shown.items()
     }
     return {**blank, "data_dataset_session_related": [d for d in listed if d["id"] in visible_ids]}
+
+
+def _insertions(
+    inside: Mapping[str, Sequence[Document]], datasets: Sequence[Dataset]
+) -> list[Row]:
+    """Return the rows of a session's insertions, with the datasets that were read with it."""
+    insertions = inside.get("insertion", ())
+    rows = [item.row() for item in datasets if insertions and probe_of(item.collection)]
+    return [{**insertion.body, DATASETS: rows} for insertion in insertions]
 
 
 def _inner(kind: str, inside: Mapping[str, Sequence[Document]], call: Call) -> list[Body]:

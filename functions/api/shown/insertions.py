@@ -19,10 +19,16 @@ def probe_of(collection: str) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
+DATASETS = "_datasets"
+"""Field of an insertion's row: its session's datasets, if they were read with the session."""
+
+
 def insertion_datasets(row: Row, call: Call) -> list[Row]:
     """Return the datasets of an insertion: those of its session in a folder of its name."""
     of_probes = Where("collection", "test", lambda c: bool(probe_of(c or "")))
-    datasets = belonging(call, row, "dataset", "session", by="session", wheres=[of_probes])
+    datasets = row.get(DATASETS)
+    if datasets is None:
+        datasets = belonging(call, row, "dataset", "session", by="session", wheres=[of_probes])
     return [
         dataset
         for dataset in datasets
