@@ -132,6 +132,7 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
         "dispatch": (bucket.DATA,),
         "analysis": (
             bucket.DATA,
+            f"{bucket.DATA}{bucket.AGGREGATES}",
             bucket.MANIFESTS,
             bucket.SNAPSHOTS,
             bucket.CACHE,

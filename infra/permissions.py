@@ -55,6 +55,9 @@ TOLD = ("DOC#notification#*", "AUD#*", "CHG#*", "HOOK#*", "HOOKS")
 """Partitions of notices with their audit trail and the feed, of the webhooks' deliveries and of
 their place in the feed."""
 
+AGGREGATED = ("AGG#subjects.subject#*", "DSID#*", "AUD#*", "CHG#*")
+"""Partitions of a mouse's own datasets, with the ids that lead to them, audit trail and feed."""
+
 CHANGE_ITEMS = ("dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
 
 SPECIFIC = "SPECIFIC_ATTRIBUTES"
@@ -103,9 +106,9 @@ class Permissions:
                 signs = SECRETS_OF_HOOKS if name == "notices" else ""
                 hidden = [partition for partition in CREDENTIALS if partition != signs]
                 self._keep_from_credentials(self.roles[name], hidden)
-        for name in ("ingest", "dispatch", "notices"):
+        for name in ("ingest", "dispatch", "analysis", "notices"):
             self._keep_from_accounts(self.roles[name])
-        for name in ("api", "ingest", "dispatch", "notices"):
+        for name in ("api", "ingest", "dispatch", "analysis", "notices"):
             self._only_add_to_the_audit(self.roles[name])
         return worker_roles
 
@@ -189,9 +192,14 @@ class Permissions:
         )
 
     def _grant_analysis(self) -> None:
-        """Read records and data; write site, lab pages, search snapshot and cache tables."""
+        """Read records and data; write site, lab pages, search snapshot and cache tables.
+
+        And the tables over all sessions of a mouse: datasets of the mouse, never of a session.
+        """
         role = self.roles["analysis"]
-        self._table(role, *READ_ITEMS, READ_ALL)
+        self._table(role, *READ_ITEMS, READ_ALL, "dynamodb:ConditionCheckItem")
+        self._write_only(role, AGGREGATED)
+        self._objects(role, [f"{prefixes.DATA}{prefixes.AGGREGATES}"], "s3:PutObject")
         self._objects(role, [prefixes.DATA, prefixes.MANIFESTS, prefixes.RELEASES], "s3:GetObject")
         written = [prefixes.SNAPSHOTS, prefixes.CACHE, prefixes.LAB_PAGES]
         self._objects(role, written, "s3:GetObject", "s3:PutObject")
@@ -223,13 +231,7 @@ class Permissions:
         """Read records, write notices and their outcomes; send e-mails from one address."""
         role = self.roles["notices"]
         self._table(role, *READ_ITEMS, READ_ALL, "dynamodb:ConditionCheckItem")
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
-                resources=[self.storage.table.table_arn],
-                conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(TOLD)}},
-            )
-        )
+        self._write_only(role, TOLD)
         self._objects(role, [prefixes.SNAPSHOTS], "s3:GetObject")
         self._list(role)
         pair = self.queues.stages["notices"]
@@ -327,6 +329,16 @@ class Permissions:
         Every write adds its entry in the same transaction, so roles that write may add entries.
         """
         self._deny_writes(role, "AuditIsOnlyAddedTo", CHANGE_ITEMS, AUDIT)
+
+    def _write_only(self, role: iam.Role, partitions: Sequence[str]) -> None:
+        """Allow writing some partitions of the table."""
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+                resources=[self.storage.table.table_arn],
+                conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(partitions)}},
+            )
+        )
 
     def _deny_writes(
         self, role: iam.Role, sid: str, actions: Sequence[str], partitions: Sequence[str]

@@ -165,6 +165,7 @@ def nightly(context: Any) -> dict[str, Any]:
     for lab in site.source.labs():
         problems += _nightly_of_lab(site, lab.name, in_time)
     _sql_refresh(site, in_time)
+    _aggregate(site, in_time)
     if context is None or context.get_remaining_time_in_millis() > COHORT_MS:
         from functions.analysis import training_time
 
@@ -177,6 +178,17 @@ def nightly(context: Any) -> dict[str, Any]:
             logger.info("training time", extra={"done": done})
     messages = list(dict.fromkeys(f"{problem.where}: {problem.reason}" for problem in problems))
     return {"changed": report.changed, "problems": messages[:MOST_TOLD]}
+
+
+def _aggregate(site: Site, pace: Pace) -> None:
+    """Make the tables of mice whose trials have changed."""
+    from datetime import UTC, datetime
+
+    from functions.analysis import aggregates
+
+    names = pace(sorted(site.source.subjects()))
+    made = aggregates.update(site.source, names, datetime.now(UTC).date())
+    logger.info("aggregates", extra={"mice": made})
 
 
 def _sql_withdraw(site: Site, eids: list[str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from shared.datasets.freed import relying_on
 from shared.datasets.named import names_in
 from shared.datasets.partition import check_unflipped, flip, read_partition
-from shared.datasets.read import mark_defaults
+from shared.datasets.read import mark_defaults, regraded
 from shared.datasets.register import NoBytes, has_bytes, write_key
 from shared.model import moment
 from shared.model.messages import SessionRegistered
@@ -53,12 +53,17 @@ def update_dataset(
             item.default_at = moment.now().isoformat() if item.default else None
         item.edition, item.changed = edition + 1, moment.now().isoformat()
         group = _revisions(partition.datasets, item)
+        others: list[Dataset] = []
         if moved:
+            defaults = {each.path: each.default for each in group if each is not item}
             mark_defaults(group)
+            others = regraded(group, defaults)
         new = names_in(item) - named
         try:
             with transaction() as writes:
                 writes.save(item, condition=Dataset.edition == edition)
+                for each in others:
+                    writes.save(each, condition=Dataset.edition == int(each.edition) - 1)
                 if partition.session is not None and item.tags != before["tags"]:
                     # A tag may protect it, and a deletion of the session must see that.
                     writes.check(Session, partition.pk, "A", leaving.there())
@@ -67,7 +72,7 @@ def update_dataset(
                     flip(writes, partition)
                 elif alone or len(group) > 1:
                     check_unflipped(writes, partition)
-                for each in group if moved else [item]:
+                for each in [item, *others]:
                     writes.row("dataset", f"{owner}|{each.path}", int(each.edition), each.row())
                 writes.audit(who, "update", "dataset", item.uuid, before, item.row())
         except ConditionFailed:
@@ -104,14 +109,18 @@ def delete_dataset(
         if check:
             check(item)
         rest = _revisions(partition.datasets, item)
+        was = {each.path: each.default for each in rest}
         mark_defaults(rest)
+        others = regraded(rest, was)
         with transaction() as writes:
             writes.delete(item, condition=Dataset.edition == int(item.edition))
+            for each in others:
+                writes.save(each, condition=Dataset.edition == int(each.edition) - 1)
             flip(writes, partition)
             if item.has_external_id:
                 writes.delete(Pointer(pk=keys.external(item.uuid), sk="A"))
             writes.row("dataset", f"{owner}|{path}", int(item.edition) + 1, None)
-            for each in rest:
+            for each in others:
                 writes.row("dataset", f"{owner}|{each.path}", int(each.edition), each.row())
             writes.audit(who, "delete", "dataset", item.uuid, item.row(), None)
         return item

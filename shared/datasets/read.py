@@ -7,7 +7,7 @@ makes the whole set visible. Readers skip sets that are not in the book.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -63,6 +63,29 @@ def mark_defaults(files: Iterable[Dataset]) -> None:
             best[key] = item
     for item in best.values():
         item.default = True
+
+
+def regraded(files: Iterable[Dataset], was: Mapping[str, bool]) -> list[Dataset]:
+    """Return copies of the datasets that `mark_defaults` changed, with a new edition.
+
+    Lists take a row only with a new edition. Each copy is written on the condition that the stored
+    dataset has the edition before.
+
+    Parameters
+    ----------
+    files : iterable of Dataset
+        After `mark_defaults`.
+    was : mapping
+        Which ones were the default before, by path.
+    """
+    changed = []
+    for item in files:
+        if was.get(item.path, item.default) != item.default:
+            newer = Dataset()
+            newer.attribute_values = dict(item.attribute_values)
+            newer.default, newer.edition = item.default, int(item.edition) + 1
+            changed.append(newer)
+    return changed
 
 
 def default_datasets(datasets: Iterable[Dataset]) -> dict[str, Dataset]:

@@ -26,7 +26,7 @@ from shared.datasets.identities import claims
 from shared.datasets.named import held_by_session, newly_named
 from shared.datasets.partition import Partition, flip, read_partition, stage
 from shared.datasets.protection import protected_tags
-from shared.datasets.read import mark_defaults
+from shared.datasets.read import mark_defaults, regraded
 from shared.model import copies, moment
 from shared.model.copies import OWN
 from shared.records import leaving
@@ -132,8 +132,14 @@ def register_datasets(
         partition = read_partition(owner)
         partition.belongs_to = belongs_to
         added, edited = _compare(new, partition)
+        was = {path: item.default for path, item in partition.datasets.items()}
         final = {**partition.datasets, **{item.path: item for item in [*edited, *added]}}
         if added or edited:
+            mark_defaults(list(final.values()))
+            written = {item.path for item in edited}
+            others = [item for path, item in partition.datasets.items() if path not in written]
+            edited += regraded(others, was)
+            final |= {item.path: item for item in edited}
             pointers = claims(owner, partition.datasets, added, look=again)
             again = True
             try:
@@ -172,7 +178,6 @@ def _write(
     staged = len(added) + len(edited) > AT_ONCE
     if staged:
         stage(added, token)
-    mark_defaults(list(final.values()))
     touched = {(item.collection, item.name) for item in [*edited, *added]}
     rows = [
         (f"{partition.owner}|{item.path}", int(item.edition), item.row())

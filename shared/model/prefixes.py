@@ -8,6 +8,9 @@ INCOMING = "incoming/"
 DATA = "data/"
 """The bytes of datasets."""
 
+AGGREGATES = "aggregates/"
+"""Folder, under `DATA`, of the tables over all sessions of a mouse (ONE's aggregates)."""
+
 QUARANTINE = "quarantine/"
 """Refused files."""
 

@@ -52,7 +52,7 @@ def test_only_the_api_reads_credentials(stack: Template) -> None:
         keys = denied["NotTheCredentials"]["ForAnyValue:StringLike"]["dynamodb:LeadingKeys"]
         assert {"CRED#*", "TOK#*"} <= set(keys)
         assert ("HOOKKEY#*" in keys) == (name != "Notices")  # it signs with them
-        own = {"NotTheAccounts", "AuditIsOnlyAddedTo"} if name != "Analysis" else set()
+        own = {"NotTheAccounts", "AuditIsOnlyAddedTo"}
         assert set(denied) == {"NotTheCredentials", "ScansNameAttributes", "NoPasswords"} | own
         hidden = denied["NoPasswords"]["ForAnyValue:StringEquals"]["dynamodb:Attributes"]
         secret = set(Password.get_attributes()) - set(Record.get_attributes())
@@ -83,6 +83,16 @@ def test_dispatch_reads_no_object_and_only_marks_what_was_freed(stack: Template)
     )
     assert "role/fornix-dispatch-" in spared
     assert "fornix-dispatch-" in own
+
+
+def test_analysis_writes_no_record_but_those_of_aggregates(stack: Template) -> None:
+    allowed = [s for s in statements(stack, "FunctionsAnalysisRole") if s["Effect"] == "Allow"]
+    (writes,) = [s for s in allowed if "dynamodb:PutItem" in s["Action"]]
+    keys = writes["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    assert keys == ["AGG#subjects.subject#*", "DSID#*", "AUD#*", "CHG#*"]
+    puts = [json.dumps(s["Resource"]) for s in allowed if "s3:PutObject" in s["Action"]]
+    assert any("/data/aggregates/*" in place for place in puts)
+    assert not any("/data/*" in place for place in puts)
 
 
 def test_notices_write_notices_alone_and_send_from_one_address(stack: Template) -> None:
@@ -147,7 +157,7 @@ def test_the_journal_can_be_added_to_and_nothing_else(stack: Template) -> None:
 
 
 def test_ingest_and_dispatch_write_no_account_and_change_no_audit(stack: Template) -> None:
-    for name in ("Ingest", "Dispatch", "Notices"):
+    for name in ("Ingest", "Dispatch", "Analysis", "Notices"):
         denied = {
             s["Sid"]: (set(s["Action"]), s["Condition"]["ForAnyValue:StringLike"])
             for s in statements(stack, f"Functions{name}Role")
@@ -158,7 +168,7 @@ def test_ingest_and_dispatch_write_no_account_and_change_no_audit(stack: Templat
         keys = condition["dynamodb:LeadingKeys"]
         for kind in ("user", "lab", "tag", "data-repository"):
             assert {f"DOC#{kind}#*", f"UNIQ#{kind}#*"} <= set(keys)
-    for name in ("Api", "Ingest", "Dispatch", "Notices"):
+    for name in ("Api", "Ingest", "Dispatch", "Analysis", "Notices"):
         (audit,) = [
             s
             for s in statements(stack, f"Functions{name}Role")

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.site.conftest import trials_of
+
 pytestmark = pytest.mark.integration
 
 LAB, MEMBER = "fimbrialab", "fimbrialab_member"
@@ -117,3 +119,29 @@ def test_lists_longer_than_a_page(one: Any) -> None:
         names = [row["name"] for row in types]
     assert len(names) == len(set(names)) == len(types) > 20
     assert types[-1]["name"] == names[-1]
+
+
+def test_aggregates_are_made_at_night_by_the_role_of_analyses(
+    cloud: Any, one: Any, tmp_path: Path
+) -> None:
+    # Given trials of two sessions that a rig sends
+    one.alyx.rest("subjects", "create", data={"nickname": "ONE_002", "lab": LAB})
+    for day in (1, 2):
+        alf = tmp_path / "rig" / LAB / "Subjects" / "ONE_002" / f"2024-07-0{day}" / "001" / "alf"
+        alf.mkdir(parents=True)
+        trials_of(20 + day, day).to_parquet(alf / "_ibl_trials.table.pqt")
+    sent = subprocess.run(
+        [sys.executable, "-m", "lab.cli", "rig", "upload", tmp_path / "rig", "--include", "alf/*"],
+        env=cloud.user_env(f"{LAB}_rig"),
+        capture_output=True,
+        text=True,
+    )
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    # When the night has passed, then a member loads them
+    cloud.invoke("analysis", {"kind": "nightly"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trials = one.load_aggregate("subjects", "ONE_002", "_ibl_subjectTrials.table")
+        training = one.load_aggregate("subjects", "ONE_002", "_ibl_subjectTraining.table")
+    assert len(trials) == 21 + 22
+    assert list(training["session"]) == list(dict.fromkeys(trials["session"]))

@@ -1,0 +1,164 @@
+"""Trials and training status of each mouse as datasets of the mouse: ONE's aggregates.
+
+They are made anew by the nightly build when a session's trials have changed, as a new revision.
+Nobody without an account sees them: a mouse may have sessions that are private or under an
+embargo, and each table has the trials of all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+import pandas as pd
+
+from functions.analysis.records import Records
+from shared.datasets.read import datasets_of
+from shared.datasets.register import register_datasets
+from shared.model.copies import OWN
+from shared.model.dataset import FileRecord
+from shared.model.identity import data_key, dataset_id, dataset_path, nickname_of
+from shared.model.prefixes import AGGREGATES
+from shared.model.revisions import next_revision
+from shared.records import documents, objects
+from shared.records.errors import RecordError
+from shared.records.items import Dataset
+from shared.results.source import SiteSession, Unreadable
+from shared.science.status.aggregates import SessionTrials, subject_training, subject_trials
+
+log = logging.getLogger(__name__)
+
+TYPES = ("subjectTrials.table", "subjectTraining.table")
+"""Dataset types of the tables."""
+
+MODEL = "subjects.subject"
+"""Alyx's name for the model of a mouse; owners of its datasets begin with it."""
+
+WHO = "analysis"
+"""Name in the audit trail."""
+
+MADE_OF = "made_of"
+"""Name of the note that says of which trials a table was made."""
+
+
+def update(records: Records, subjects: Iterable[str], today: date) -> int:
+    """Make the tables of mice whose trials have changed; return how many mice.
+
+    A mouse whose data cannot be read is left out, and the log says why.
+
+    Parameters
+    ----------
+    records
+        Sessions and their files.
+    subjects
+        Keys of the mice.
+    today
+        Day of the new revisions.
+    """
+    changed = 0
+    for subject in subjects:
+        try:
+            changed += _of_subject(records, subject, today)
+        except (RecordError, ValueError, KeyError):
+            log.exception("the tables of %s could not be made", subject)
+    return changed
+
+
+def _of_subject(records: Records, subject: str, today: date) -> bool:
+    """Make the tables of a mouse if its trials have changed; return whether they had."""
+    document = documents.find("subject", subject)
+    if document is None:
+        return False
+    owner = f"{MODEL}#{document.body.get('id') or document.id}"
+    sessions = [one for one in records.sessions(subject) if one.trials and not one.refused]
+    made_of = _digest(sessions)
+    existing = datasets_of(owner)
+    before = {
+        item.dataset_type: (item.json or {}).get(MADE_OF) for item in existing if item.default
+    }
+    if not sessions or all(before.get(kind) == made_of for kind in TYPES):
+        return False
+    read = [one for session in sessions if (one := _trials(records, session)) is not None]
+    if not read:
+        return False
+    tables = dict(zip(TYPES, (subject_trials(read), subject_training(read)), strict=True))
+    lab = document.body.get("lab") or sessions[0].lab
+    folder = f"{AGGREGATES}Subjects/{lab}/{nickname_of(subject)}"
+    new = [_store(owner, folder, *table, existing, made_of, today) for table in tables.items()]
+    register_datasets(
+        owner, new, manifest=f"{owner} {made_of}", who=WHO, belongs_to=("subject", subject)
+    )
+    return True
+
+
+def _digest(sessions: Iterable[SiteSession]) -> str:
+    """Return a digest of what the tables are made of: the sessions' trials and what is told."""
+    told = sorted(
+        f"{one.id} {one.start_time} {one.number} {one.task_protocol} {one.location} "
+        f"{one.delay_start} "
+        + " ".join(sorted(f.hash for f in one.datasets if "trials" in f.name))
+        for one in sessions
+    )
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def _trials(records: Records, session: SiteSession) -> SessionTrials | None:
+    """Return a session's trials; None if they cannot be read."""
+    try:
+        trials = records.trials(session)
+    except Unreadable as error:
+        log.warning("session %s is left out of its mouse's tables: %s", session.id, error)
+        return None
+    if trials is None:
+        return None
+    return SessionTrials(
+        eid=session.id,
+        start_time=session.start_time or session.date,
+        number=session.number,
+        task_protocol=session.task_protocol,
+        trials=trials,
+        ephys_rig="ephys" in session.location.lower() or "ephys" in session.task_protocol.lower(),
+        delay=session.delay_start,
+    )
+
+
+def _store(
+    owner: str,
+    folder: str,
+    kind: str,
+    table: pd.DataFrame,
+    existing: Sequence[Dataset],
+    made_of: str,
+    today: date,
+) -> Dataset:
+    """Write a table under its first free revision; return its dataset, not yet registered."""
+    file = io.BytesIO()
+    table.to_parquet(file)
+    content = file.getvalue()
+    name = f"_ibl_{kind}.pqt"
+    used = {item.revision or "" for item in existing if item.name == name}
+    revision: str | None = next_revision(today.isoformat(), used) if used else None
+    while True:
+        path = dataset_path("", revision, name)
+        key = data_key(folder, path, dataset_id(owner, path))
+        if objects.write_new(key, content) or objects.read(key) == content:
+            break  # new, or written by a run that was cut off
+        used.add(revision or "")
+        revision = next_revision(today.isoformat(), used)
+    return Dataset.of(
+        owner,
+        path,
+        dataset_type=kind,
+        data_format="parquet",
+        file_size=len(content),
+        hash=hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        sha256=hashlib.sha256(content).hexdigest(),
+        rows=len(table),
+        stored_in=folder,
+        created_by=None,
+        json={MADE_OF: made_of},
+        records=[FileRecord(OWN, True, f"{folder}/{path}")],
+    )
