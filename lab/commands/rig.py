@@ -110,7 +110,7 @@ def upload(
     from lab.rig.preflight import Account
     from lab.rig.queue import default_path
     from lab.rig.session import NoSession, find
-    from lab.rig.upload import Options, Report, check, chosen
+    from lab.rig.upload import Options, Report, check, chosen, made_ready
     from lab.rig.upload import upload as send
     from lab.transfer import HashCache
 
@@ -126,6 +126,7 @@ def upload(
     worst, ids = 0, {}
     for session in sessions:
         try:
+            ready = [] if dry_run else made_ready(session)
             paths = chosen(session, include, exclude)
             if dry_run or account is None:
                 report = check(session, paths, account, options)
@@ -134,6 +135,7 @@ def upload(
                 bars = show.lines(session.name, size, click.echo) if as_json else None
                 with bars or show.bars(console, session.name, size) as notice:
                     report = send(account, session, paths, options, notice=notice, hashes=hashes)
+            report.notes += ready
         except (OSError, ValueError) as error:
             # One bad session never stops the others.
             report = Report(session.name, str(session.folder), "refused", error=str(error))

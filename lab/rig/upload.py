@@ -9,10 +9,12 @@ from typing import Any
 
 from lab.client import RequestRefused
 from lab.rig.identity import DifferentMice, agreed
+from lab.rig.openephys_names import STRUCTURE, belongs
 from lab.rig.preflight import Account, NotReady
 from lab.rig.session import Found, shown
 from lab.transfer import HashCache, Notice, Transfer, silent
 from shared.model.upload import FileState, UploadState
+from shared.science.errors import ExtractionError
 
 
 @dataclass
@@ -80,12 +82,35 @@ def chosen(found: Found, include: Sequence[str] = (), exclude: Sequence[str] = (
     include, exclude
         Globs of further files, and of files that are left out (``*`` also matches ``/``).
     """
+    files = found.files()
+    gui = [path.rpartition("/")[0] for path in files if path.endswith(f"/{STRUCTURE}")]
     return [
         path
-        for path in found.files()
+        for path in files
         if any(fnmatchcase(path, glob) for glob in (*RECORDED, *include))
         and not any(fnmatchcase(path, glob) for glob in exclude)
+        and not any(belongs(path, recording) for recording in gui)
     ]
+
+
+def made_ready(found: Found) -> list[str]:
+    """Write what a session's files need to have names in ONE; return notes for people.
+
+    Raises
+    ------
+    ValueError
+        A recording of Open Ephys cannot be understood.
+    """
+    from lab.rig.openephys import wrap
+
+    try:
+        written, others = wrap(found.folder)
+    except ExtractionError as error:
+        raise ValueError(str(error)) from None
+    notes = [f"{name} of Open Ephys has no name in ONE: left out" for name in others]
+    if written:
+        notes.append(f"Open Ephys: written under ONE's names: {', '.join(sorted(written))}")
+    return notes
 
 
 def _nothing(left_out: Sequence[str]) -> str:

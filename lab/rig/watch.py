@@ -14,7 +14,7 @@ from lab.client import Client, ClientError
 from lab.rig.preflight import Account
 from lab.rig.queue import Queue, fingerprint
 from lab.rig.session import Found, walk
-from lab.rig.upload import Options, Report, upload
+from lab.rig.upload import Options, Report, made_ready, upload
 from lab.transfer import HashCache, Notice, silent
 
 log = logging.getLogger(__name__)
@@ -122,10 +122,13 @@ class Watch:
             self.tell(report)
 
     def _upload(self, account: Account, session: Found) -> Report:
+        ready = made_ready(session)
         paths, cache = self.choose(session), HashCache(self.queue.path)
         size = session.size(paths)
         with self.show(session.name, size) as notice:
-            return upload(account, session, paths, self.options, notice=notice, hashes=cache)
+            report = upload(account, session, paths, self.options, notice=notice, hashes=cache)
+        report.notes += ready
+        return report
 
     def state(self) -> list[str]:
         """Describe the sessions that wait and the next step; times count from now."""
