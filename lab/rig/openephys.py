@@ -10,6 +10,8 @@ in ``probe01``, …; an NI board in ``raw_ephys_data``): the same samples and on
 word of its lines as SpikeGLX writes it. Its ``.meta`` says gains, places of sites, and how many
 bytes and which SHA-256 the ``continuous.dat`` had; `restore` writes that again.
 ``structure.oebin`` is kept as ``_openephys_recording.structure.json``.
+
+One file, because what is written and what is written back are each other's inverse.
 """
 
 from __future__ import annotations
