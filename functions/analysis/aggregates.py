@@ -15,7 +15,6 @@ from datetime import date
 
 import pandas as pd
 
-from functions.analysis.records import Records
 from shared.datasets.read import datasets_of
 from shared.datasets.register import register_datasets
 from shared.model.copies import OWN
@@ -26,7 +25,7 @@ from shared.model.revisions import next_revision
 from shared.records import documents, objects
 from shared.records.errors import RecordError
 from shared.records.items import Dataset
-from shared.results.source import SiteSession, Unreadable
+from shared.results.source import SiteSession, Source, Unreadable
 from shared.science.status.aggregates import SessionTrials, subject_training, subject_trials
 
 log = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ MADE_OF = "made_of"
 """Name of the note that says of which trials a table was made."""
 
 
-def update(records: Records, subjects: Iterable[str], today: date) -> int:
+def update(records: Source, subjects: Iterable[str], today: date) -> int:
     """Make the tables of mice whose trials have changed; return how many mice.
 
     A mouse whose data cannot be read is left out, and the log says why.
@@ -67,7 +66,7 @@ def update(records: Records, subjects: Iterable[str], today: date) -> int:
     return changed
 
 
-def _of_subject(records: Records, subject: str, today: date) -> bool:
+def _of_subject(records: Source, subject: str, today: date) -> bool:
     """Make the tables of a mouse if its trials have changed; return whether they had."""
     document = documents.find("subject", subject)
     if document is None:
@@ -105,7 +104,7 @@ def _digest(sessions: Iterable[SiteSession]) -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
-def _trials(records: Records, session: SiteSession) -> SessionTrials | None:
+def _trials(records: Source, session: SiteSession) -> SessionTrials | None:
     """Return a session's trials; None if they cannot be read."""
     try:
         trials = records.trials(session)

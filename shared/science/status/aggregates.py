@@ -67,13 +67,13 @@ def subject_trials(sessions: Sequence[SessionTrials]) -> pd.DataFrame:
     parts = []
     for one in in_order(sessions):
         part = one.trials.drop(columns=[name for name in ABOUT if name in one.trials])
-        about = {
-            "session": one.eid,
-            "session_start_time": pd.Timestamp(one.start_time),
-            "session_number": one.number,
-            "task_protocol": one.task_protocol,
-        }
-        parts.append(part.assign(**about))
+        part = part.assign(
+            session=one.eid,
+            session_start_time=pd.Timestamp(one.start_time),
+            session_number=one.number,
+            task_protocol=one.task_protocol,
+        )
+        parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
 
@@ -97,7 +97,7 @@ def subject_training(sessions: Sequence[SessionTrials]) -> pd.DataFrame:
             JudgedSession(
                 date=one.start_time[:10],
                 protocol=one.task_protocol,
-                trials=one.trials,
+                trials={name: one.trials[name] for name in one.trials},
                 number=one.number,
                 ephys_rig=one.ephys_rig,
                 delay=one.delay,
