@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from itertools import groupby
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -24,7 +25,7 @@ CHECKOUT = Path(sys.argv[1]).resolve()
 sys.path.insert(0, str(CHECKOUT))
 sys.path.append(HERE)
 
-from world import DATASETS, LABS, LOG, TASKS, World  # noqa: E402
+from world import DATASETS, LABS, LOG, World  # noqa: E402
 
 Ask = tuple[str, str, Any, int]
 """Method, path with query, body, and the status of the answer."""
@@ -36,8 +37,9 @@ SETTLED_SECONDS = 6
 """Seconds after which new records are no longer read again with each request."""
 
 
-IMPORT_ROWS, IMPORT_TRIES = 100, 5
-"""Rows of one import, and tries of one that timed out."""
+IMPORT_ROWS, IMPORT_TRIES, SENDERS = 150, 5, 3
+"""Rows of one import (five sessions' datasets), tries of one that timed out, and how many of a
+kind are sent at once."""
 
 
 class UnexpectedStatus(RuntimeError):
@@ -97,7 +99,9 @@ def requests_of(world: World, account: dict[str, str]) -> dict[str, Callable[[in
         "water of a subject": lambda i: get(
             f"/water-requirement/{subject(i)}", start_date="2023-04-01", end_date="2023-05-01"
         ),
-        f"waiting tasks ({TASKS})": lambda i: get("/tasks", status="Waiting", django=waiting),
+        f"waiting tasks ({world.tasks})": lambda i: get(
+            "/tasks", status="Waiting", django=waiting
+        ),
         "schema": lambda i: get("/api/schema"),
         "login": lambda i: ("POST", "/auth-token", account, 200),
         "create session": created,
@@ -138,15 +142,21 @@ class Side:
 
     def fill(self) -> None:
         """Import the world."""
-        for resource, group in groupby(self.world.rows(), key=lambda pair: pair[0]):
-            rows = [row for _, row in group]
-            for start in range(0, len(rows), IMPORT_ROWS):
-                self._bring(resource, rows[start : start + IMPORT_ROWS])
+        by_resource: dict[str, list[dict[str, Any]]] = {}
+        for resource, row in self.world.rows():
+            by_resource.setdefault(resource, []).append(row)
+        with ThreadPoolExecutor(SENDERS) as senders:
+            for resource, rows in by_resource.items():
+                starts = range(0, len(rows), IMPORT_ROWS)
+                parts = [rows[start : start + IMPORT_ROWS] for start in starts]
+                list(senders.map(partial(self._bring, resource), parts))
+            list(senders.map(self._task, range(self.world.tasks)))
+
+    def _task(self, turn: int) -> None:
         first_lab = self.world.sessions[:: len(LABS)]
-        for turn in range(TASKS):
-            session = first_lab[turn % len(first_lab)]
-            body = {"session": session, "name": f"t{turn}", "executable": "task.trials"}
-            self.over_http("POST", "/tasks", {**body, "status": "Waiting", "log": LOG}, 201)
+        session = first_lab[turn % len(first_lab)]
+        body = {"session": session, "name": f"t{turn}", "executable": "task.trials"}
+        self.over_http("POST", "/tasks", {**body, "status": "Waiting", "log": LOG}, 201)
 
     def _bring(self, resource: str, rows: list[dict[str, Any]]) -> None:
         """Import rows; repeat a request that timed out on a busy machine."""

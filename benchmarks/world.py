@@ -1,7 +1,8 @@
 """A simulated institute of the size used in benchmarks, as bodies of ``POST /import``.
 
-It has five labs with 20 mice each. Each mouse has 60 weights, 80 waterings, a restriction and
-sessions of 30 datasets with two copies each. Every fifth session has a probe. All runs are equal.
+It has five labs with 20 mice each. Each mouse has sessions of 30 datasets with two copies each,
+every fifth with a probe, and a restriction. With 2,000 sessions it has 60 weights and 80
+waterings, and the first lab 230 tasks; with fewer sessions in proportion. All runs are equal.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ Row = dict[str, Any]
 
 LABS = tuple(f"benchlab{number}" for number in range(5))
 SUBJECTS = 100
+WHOLE = 2000
+"""Sessions for which `DAYS` and `TASKS` are."""
 DAYS = 60
 DATASETS = 30
 PROBE_EVERY = 5
@@ -61,6 +64,8 @@ class World:
 
     def __post_init__(self) -> None:
         self._draw = random.Random(7)
+        share = min(1.0, self.n_sessions / WHOLE)
+        self.days, self.tasks = max(3, round(DAYS * share)), max(20, round(TASKS * share))
         self.subjects = [f"BM_{number:03d}" for number in range(SUBJECTS)]
         self.sessions = [self._id() for _ in range(self.n_sessions)]
 
@@ -150,10 +155,10 @@ class World:
     def _notebook(self, number: int) -> Iterator[tuple[str, Row]]:
         animal, first = {"subject": self.subjects[number]}, BORN + timedelta(days=90)
         start = f"{first:%Y-%m-%dT09:00:00}"
-        end = None if number % 4 == 0 else f"{first + timedelta(days=DAYS):%Y-%m-%dT09:00:00}"
+        end = None if number % 4 == 0 else f"{first + timedelta(days=self.days):%Y-%m-%dT09:00:00}"
         restriction = {"id": self._id(), "start_time": start, "end_time": end}
         yield "water-restriction", animal | restriction | {"reference_weight": 25.0}
-        for day in range(DAYS):
+        for day in range(self.days):
             when = f"{first + timedelta(days=day):%Y-%m-%dT}"
             weight = {
                 "weight": round(25 - 3 * self._draw.random(), 2),

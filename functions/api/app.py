@@ -7,7 +7,6 @@ answered with one body shape on errors. This happens here for every route of eve
 from __future__ import annotations
 
 import functools
-import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +15,7 @@ from chalice.app import Chalice, Response
 
 from functions.api import permissions
 from functions.api.auth import cookies, identify
+from functions.api.body import written
 from functions.api.engine import handlers
 from functions.api.errors import JSON, ApiError, not_found, response_to
 from functions.api.resources import RESOURCES
@@ -109,8 +109,7 @@ def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
             return response_to(error)
         if isinstance(answer, Response):
             return answer
-        body = json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
-        return Response(body, headers=dict(JSON))
+        return Response(written(answer), headers=dict(JSON))
 
     return guarded
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import quote, urlencode
 
+import numpy as np
 import pytest
 
 from functions.api.auth import passwords
+from functions.api.body import written
 from tests.api.conftest import PASSWORD, Api
 
 
@@ -358,3 +361,16 @@ def test_insertions_follow_the_start_of_their_session(api: Api) -> None:
     assert listed() == eids[::-1]
     api.ok("PATCH", f"/sessions/{eids[0]}", {"start_time": "2024-07-05T10:00:00"})
     assert listed() == eids
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"a": [1, 2.5, None, True, "ä\u2028"]}, '{"a":[1,2.5,null,true,"ä\u2028"]}'),
+        ([float("nan"), float("inf")], "[null,null]"),
+        ((1 << 70, -(1 << 65)), "[1180591620717411303424,-36893488147419103232]"),
+        (np.float64(0.5), "0.5"),
+    ],
+)
+def test_answers_are_json_whatever_numbers_they_have(value: Any, text: str) -> None:
+    assert written(value) == text

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from chalice.app import Blueprint, Response
 
 from functions.api import permissions
+from functions.api.body import written
 from functions.api.call import Call
 from functions.api.engine import filters, meanings, paging, show_values
 from functions.api.engine.declarations import Resource
@@ -170,10 +171,8 @@ def _delete(resource: Resource, call: Call, key: str) -> Response:
 
 
 def _json(body: Any, status: int) -> Response:
-    import json
-
     return Response(
-        json.dumps(body, separators=(",", ":"), ensure_ascii=False),
+        written(body),
         status_code=status,
         headers={"Content-Type": "application/json"},
     )
