@@ -66,6 +66,10 @@ functions' logs are in separate files. Saving such state each second would becom
 COLLECT_SECONDS = 0.25
 """How long messages for a function are collected; on AWS it is a second (``infra.functions``)."""
 
+SURPLUS_SECONDS = 60
+"""How long a function's further processes stay idle before they end; the first one stays. At a
+start all schedules fire at once and leave several of each function."""
+
 STREAMS_KEPT = 100
 """Log streams per function that CloudWatch Logs keeps; each invocation adds one."""
 
@@ -111,6 +115,7 @@ def configure(state: Path, port: int, access_key: str, secret_key: str) -> None:
         IOT_MTLS_ENABLED="0",
         DOCKER_HOST=f"unix://{temporary}/no-docker.sock",  # do not search for a Docker daemon
         LAMBDA_ACCOUNT_CONCURRENCY="24",
+        LAMBDA_WARM_TTL_SECONDS=str(SURPLUS_SECONDS),
         AWS_ACCESS_KEY_ID=access_key,
         AWS_SECRET_ACCESS_KEY=secret_key,
         AWS_DEFAULT_REGION=REGION,

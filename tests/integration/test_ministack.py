@@ -98,6 +98,7 @@ print(json.dumps({
     "root key": list(inspect.signature(iam_evaluator._is_root_key).parameters),
     "drain": list(inspect.signature(lambda_runtime.Worker._drain_stderr_bounded).parameters),
     "read": list(inspect.signature(lambda_runtime.Worker._read_stderr).parameters),
+    "surplus": [lambda_runtime._LOCAL_WORKER_TTL, callable(lambda_runtime.reap_idle_workers)],
     "key": list(inspect.signature(lambda_runtime._worker_key).parameters),
     "lend": list(inspect.signature(lambda_runtime.acquire_worker).parameters),
     "lending": "acquire_worker(func_name, config, code_zip, qualifier=qualifier)"
@@ -108,7 +109,11 @@ print(json.dumps({
 """
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env=os.environ | {"LAMBDA_WARM_TTL_SECONDS": str(ministack.SURPLUS_SECONDS)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert json.loads(done.stdout.splitlines()[-1]) == {
         "dynamodb handler": ["method", "path", "headers", "body", "query_params"],
@@ -122,6 +127,7 @@ print(json.dumps({
         "root key": ["access_key_id"],
         "drain": ["self", "first_line_wait", "idle_confirm", "hard_cap"],
         "read": ["self"],
+        "surplus": [ministack.SURPLUS_SECONDS, True],
         "key": ["func_name", "config", "qualifier"],
         "lend": ["func_name", "config", "code_zip", "qualifier", "max_concurrency"],
         "lending": True,
