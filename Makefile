@@ -150,17 +150,37 @@ bench-codec: setup .venv/.wavpack  ## the codec beside mtscomp, WavPack, zstd; F
 	    && $(BIN)/python -c "import wavpack_numcodecs"; \
 	then touch $@; else echo "WavPack could not be built: it is not measured"; fi
 
-spikeinterface: setup  ## the codec's reader in SpikeInterface, which is installed apart
-	test -x .venv/spikeinterface/bin/python || python3 -m venv .venv/spikeinterface
-	.venv/spikeinterface/bin/pip install --quiet spikeinterface==0.105.3 zstandard isal zlib-ng msgspec \
-	    scipy hypothesis pytest pytest-timeout requests
-	.venv/spikeinterface/bin/python -m pytest -p no:cacheprovider tests/codec/test_plugins.py
-	$(BIN)/pytest -p no:cacheprovider tests/releases/test_spikeinterface_apart.py
+# Strangers' tools whose libraries exclude ours, or each other.
+APART := .venv/spikeinterface/.installed .venv/nwb/.installed .venv/datajoint-2/.installed
 
-nwb: setup  ## NWB as Zarr, by reference and before DANDI's own client, which are installed apart
+.venv/spikeinterface/.installed: .venv/.installed
+	test -x .venv/spikeinterface/bin/python || python3 -m venv .venv/spikeinterface
+	$(BIN)/uv pip install --quiet --python .venv/spikeinterface/bin/python spikeinterface==0.105.3 \
+	    pynwb zstandard isal zlib-ng msgspec scipy hypothesis pytest pytest-timeout requests
+	touch $@
+
+.venv/nwb/.installed: .venv/.installed
 	test -x .venv/nwb/bin/python || python3 -m venv .venv/nwb
 	$(BIN)/uv pip install --quiet --python .venv/nwb/bin/python ".[nwb]" hdmf-zarr==0.13.0 \
 	    lindi==0.4.6 dandi==0.81.0 pytest pytest-timeout hypothesis
+	touch $@
+
+.venv/datajoint-2/.installed: .venv/.installed
+	for line in 0.14 2; do test -x .venv/datajoint-$$line/bin/python \
+	    || python3 -m venv .venv/datajoint-$$line; done
+	$(BIN)/uv pip install --quiet --python .venv/datajoint-0.14/bin/python \
+	    datajoint==0.14.8 "pandas<2" "numpy<2" scipy "setuptools<81"
+	@# It asks for a client of 2020, and runs with this one.
+	$(BIN)/uv pip install --quiet --no-deps --python .venv/datajoint-0.14/bin/python \
+	    ibl-pipeline-light==0.1.2
+	$(BIN)/uv pip install --quiet --python .venv/datajoint-2/bin/python datajoint==2.3.5 pandas numpy
+	touch $@
+
+spikeinterface: setup .venv/spikeinterface/.installed  ## the codec's reader in SpikeInterface, which is installed apart
+	.venv/spikeinterface/bin/python -m pytest -p no:cacheprovider tests/codec/test_plugins.py
+	$(BIN)/pytest -p no:cacheprovider tests/releases/test_spikeinterface_apart.py
+
+nwb: setup .venv/nwb/.installed  ## NWB as Zarr, by reference and before DANDI's own client, which are installed apart
 	.venv/nwb/bin/python -m pytest -p no:cacheprovider -W default tests/exports/test_nwb_apart.py
 
 descriptions: setup  ## a release's DataCite, RO-Crate, Croissant, schema.org before their validators, installed apart
@@ -173,19 +193,11 @@ descriptions: setup  ## a release's DataCite, RO-Crate, Croissant, schema.org be
 proof-release: setup  ## a release of 5,000 sessions, read in parts
 	$(BIN)/pytest -s -m proof tests/releases/test_many_sessions.py
 
-sharing: setup  ## releases to mirror, zip, ONE and NWB; memory of exports (LENGTHS="60 3600")
-	$(BIN)/pytest -m proof tests/releases/test_whole_way_nwb.py
+sharing: setup .venv/.mariadb $(APART)  ## two releases the whole way, with strangers' tools; memory of exports (LENGTHS="60 3600")
+	$(BIN)/pytest -p no:cacheprovider --timeout 1800 -m proof tests/releases/test_sharing.py
 	$(BIN)/python benchmarks/nwb_memory.py --seconds $(or $(LENGTHS),20 120)
 
-datajoint: setup .venv/.mariadb  ## both lines of DataJoint's client, installed apart; MICE=116, NOTEBOOK=… the paper's code
-	for line in 0.14 2; do test -x .venv/datajoint-$$line/bin/python \
-	    || python3 -m venv .venv/datajoint-$$line; done
-	$(BIN)/uv pip install --quiet --python .venv/datajoint-0.14/bin/python \
-	    datajoint==0.14.8 "pandas<2" "numpy<2" scipy setuptools
-	@# It asks for a client of 2020, and runs with this one.
-	$(BIN)/uv pip install --quiet --no-deps --python .venv/datajoint-0.14/bin/python \
-	    ibl-pipeline-light==0.1.2
-	$(BIN)/uv pip install --quiet --python .venv/datajoint-2/bin/python datajoint==2.3.5 pandas numpy
+datajoint: setup .venv/.mariadb .venv/datajoint-2/.installed  ## both lines of DataJoint's client, installed apart; MICE=116, NOTEBOOK=… the paper's code
 	MICE="$(MICE)" NOTEBOOK="$(NOTEBOOK)" $(BIN)/pytest -p no:cacheprovider \
 	    --timeout $(if $(MICE),3600,300) tests/exports/test_datajoint_clients.py
 

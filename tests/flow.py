@@ -252,9 +252,13 @@ class System:
 
     def environment(self, role: str) -> dict[str, str]:
         """Return the variables of a command of a user of the lab."""
+        return self.environment_of(f"{LAB}_{role}")
+
+    def environment_of(self, username: str) -> dict[str, str]:
+        """Return the variables of a command of any user."""
         from functions.api.auth import tokens
 
-        return {"FORNIX_API_URL": self.url, "FORNIX_TOKEN": tokens.issue(f"{LAB}_{role}")}
+        return {"FORNIX_API_URL": self.url, "FORNIX_TOKEN": tokens.issue(username)}
 
     def client(self, role: str) -> Any:
         """Return an API client of a user of the lab."""

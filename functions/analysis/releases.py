@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from shared import catalog
 from shared.access.visibility import is_public
 from shared.model import moment
@@ -15,7 +17,12 @@ from shared.releases.describe import ReleaseAddresses
 from shared.results import addresses
 from shared.results.render import SiteSettings, render
 from shared.results.store import SiteStore, encode, write_if_changed
-from shared.results.views.release import SESSIONS_SHOWN, release_view, releases_view
+from shared.results.views.release import (
+    SESSIONS_SHOWN,
+    NwbPlaces,
+    release_view,
+    releases_view,
+)
 from shared.tasks.declared.release import NWB_FILE
 
 
@@ -63,13 +70,17 @@ def _files_of(
     return files
 
 
-def _nwb(record: ReleaseRecord, manifest: ReleaseManifest) -> dict[str, str]:
+def _nwb(record: ReleaseRecord, manifest: ReleaseManifest) -> dict[str, NwbPlaces]:
     """Return the places of the NWB files of the sessions on a page, by session."""
     if not nwb.ordered(record.tag):
         return {}
     listed = [session.id for session in manifest.sessions[:SESSIONS_SHOWN]]
-    files = nwb.nwb_files(record, listed)[1]
-    return {file.session: file.place for file in files if file.path.endswith(NWB_FILE)}
+    places: dict[str, NwbPlaces] = {}
+    for file in nwb.nwb_files(record, listed)[1]:
+        former = places.get(file.session, NwbPlaces())
+        kind = "processed" if file.path.endswith(NWB_FILE) else "raw"
+        places[file.session] = msgspec.structs.replace(former, **{kind: file.place})
+    return places
 
 
 def _remove_hidden(store: SiteStore, shown: list[ReleaseRecord]) -> None:

@@ -106,10 +106,10 @@ def nwb(
     facts = {name: value for name, value in facts.items() if value}
     try:
         if (many := _many(what, facts)) is not None:
-            if reference or cache:
-                raise click.UsageError("--reference and --cache are for single sessions")
+            if cache:
+                raise click.UsageError("--cache is for single sessions")
             way = backend_of(backend, compress=compress)
-            _export_all(many, out, way, raw, check, dry_run, as_json)
+            _export_all(many, out, way, raw, reference, check, dry_run, as_json)
             return
         with _session(what, facts, cache) as session:
             if dry_run:
@@ -219,6 +219,7 @@ def _export_all(
     out: Path,
     way: Any,
     raw: bool,
+    reference: bool,
     check: bool,
     dry_run: bool,
     as_json: bool,
@@ -233,7 +234,9 @@ def _export_all(
         return
     failed = 0
     notice = None if as_json else _progress()
-    done = export_many(sessions, out, way, raw=raw, checked=check, notice=notice)
+    done = export_many(
+        sessions, out, way, raw=raw, reference=reference, checked=check, notice=notice
+    )
     for number, exported in enumerate(done, 1):
         failed += exported.did == "failed"
         if as_json:

@@ -16,7 +16,7 @@ from shared.codec.errors import CodecError
 from shared.codec.header import HEADER
 from shared.codec.index import read_footer
 from shared.model.task import Claim, TaskInput
-from shared.recordings.remote import RemoteFile
+from shared.recordings.remote import RemoteFile, ServerAway
 
 BLOCK = 2**20
 
@@ -90,6 +90,8 @@ def place_hollow(one: TaskInput, target: Path) -> None:
     ------
     BadInput
         The index does not come, or is not that of a file of this size.
+    Unreachable
+        S3 does not answer.
     """
     pieces: dict[int, bytes] = {}
     if one.path.endswith(".ebin"):
@@ -100,6 +102,8 @@ def place_hollow(one: TaskInput, target: Path) -> None:
                 raise BadInput(f"input {one.path} came {text}")
             first = read_footer(source).offsets[-1]
             pieces = {0: source.read(0, HEADER.size), first: source.read(first, one.size)}
+        except ServerAway as error:
+            raise Unreachable(f"S3 did not answer: {error}") from None
         except CodecError as error:
             raise BadInput(f"the index of input {one.path} does not come: {error}") from None
         finally:

@@ -22,6 +22,10 @@ TIMEOUT = (10, 60)  # seconds to connect, and between bytes
 MAX_SIDECAR_BYTES = 1 << 28
 
 
+class ServerAway(CodecError):
+    """The server does not answer now; later it may."""
+
+
 class RemoteFile:
     """A file at an address, read by ranges; safe to use from several threads."""
 
@@ -90,11 +94,12 @@ class RemoteFile:
         try:
             response = session.get(self.url, headers=headers, timeout=TIMEOUT)
         except requests.RequestException as error:
-            raise CodecError(f"{self.name}: no answer: {type(error).__name__}") from error
+            raise ServerAway(f"{self.name}: no answer: {type(error).__name__}") from error
         if response.status_code not in (200, 206, 416):
             hint = " (the address may have expired)" if response.status_code == 403 else ""
             answer = f"{response.status_code} {response.reason}{hint}"
-            raise CodecError(f"{self.name}: the server answered {answer}")
+            kind = ServerAway if response.status_code in PASSING else CodecError
+            raise kind(f"{self.name}: the server answered {answer}")
         return response
 
     def start_again(self) -> None:

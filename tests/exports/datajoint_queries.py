@@ -2,8 +2,8 @@
 
     python datajoint_queries.py SETTINGS.json NAME
 
-SETTINGS are those that `fornix datajoint up --json` prints; NAME is ``features``, ``populate`` or
-``spikes``.
+SETTINGS are those that `fornix datajoint up --json` prints; NAME is ``features``, ``populate``,
+``spikes`` or ``trials``.
 """
 
 from __future__ import annotations
@@ -188,7 +188,18 @@ def spikes() -> list[dict]:
     ]
 
 
+def trials() -> list[dict]:
+    """Return the trials' start times of each session."""
+    sessions = module("acquisition").Session.proj("session_uuid")
+    found = rows(sessions * module("behavior").TrialSet.Trial).sort_values("trial_id")
+    return [
+        {"session_uuid": str(uuid), "start": of_session["trial_start_time"].tolist()}
+        for uuid, of_session in found.groupby("session_uuid")
+    ]
+
+
 if __name__ == "__main__":
     connect(sys.argv[1])
-    answer = {"features": features, "populate": populate, "spikes": spikes}[sys.argv[2]]()
+    names = {"features": features, "populate": populate, "spikes": spikes, "trials": trials}
+    answer = names[sys.argv[2]]()
     print("ANSWER " + json.dumps(answer))

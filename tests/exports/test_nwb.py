@@ -211,12 +211,13 @@ def test_a_folder_of_sessions_is_gone_on_with_and_one_bad_session_stops_no_other
         shutil.copytree(first, first.parents[1] / day / "001")
     bad = first.parents[1] / "2024-07-03" / "001"
     shutil.rmtree(bad / "alf")
+    sessions.write_recording(first, "probe00")
     dry = run(data, "--out", out, "--dry-run", "--json")
     assert [json.loads(line)["done"] for line in dry.stdout.splitlines()] == [False] * 3
     assert not out.exists()
 
     def did() -> list[str]:
-        done = run(data, "--out", out, "--raw", "--json")
+        done = run(data, "--out", out, "--reference", "--json")
         assert done.exit_code == 1, done.output
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         assert "has no trials, wheel or sorted spikes" in lines[-1]["why"]
@@ -224,8 +225,9 @@ def test_a_folder_of_sessions_is_gone_on_with_and_one_bad_session_stops_no_other
 
     # When they are exported, and again
     assert did() == ["written", "written", "failed"]
-    files = sorted(path for path in out.rglob("*.nwb"))
-    assert len(files) == 2
+    files = sorted(path for path in out.rglob("sub-*.*"))
+    kinds = ["".join(path.suffixes) for path in files]
+    assert sorted(kinds) == [".nwb", ".nwb", ".nwb.lindi.json"]
     before = [path.stat().st_mtime_ns for path in files]
     assert did() == ["kept", "kept", "failed"]
     assert [path.stat().st_mtime_ns for path in files] == before

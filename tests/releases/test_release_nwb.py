@@ -196,6 +196,9 @@ def test_raw_recordings_are_copied_where_the_publisher_says_so(
 def test_raw_recordings_and_videos_are_read_where_they_lie(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    site = f"{system.flow.bucket}-site"
+    system.flow.s3.create_bucket(Bucket=site)
+    monkeypatch.setenv("FORNIX_SITE_BUCKET", site)
     # Given a published session with a recording and a film
     folder = make(tmp_path / "rig")
     shutil.rmtree(folder / "raw_behavior_data")
@@ -223,6 +226,9 @@ def test_raw_recordings_and_videos_are_read_where_they_lie(
     # Then anybody reads the samples by the addresses in it, without account
     _, link = sorted(ordered.listed()["results"], key=lambda row: str(row["path"]))
     assert link["path"] == f"nwb/{TAG}/{NWB_LINK_FILE}"
+    act({"kind": "release.changed", "name": TAG}, None)
+    page = system.flow.s3.get_object(Bucket=site, Key=f"releases/{TAG}-1.html")["Body"].read()
+    assert all(row["place"].encode() in page for row in ordered.listed()["results"])
     refs = requests.get(link["url"], timeout=10).json()["refs"]
     where = "acquisition/ElectricalSeriesProbe00AP/data"
     address, start, length = refs[f"{where}/1.0"]

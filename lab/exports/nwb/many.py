@@ -13,6 +13,7 @@ from lab.exports.many import SessionToExport
 from lab.exports.nwb.backends import Backend
 from lab.exports.nwb.export import Written, export_processed, export_raw, has_raw
 from lab.exports.nwb.recordings import Notice
+from lab.exports.nwb.reference import export_reference
 from lab.exports.session import ExportError, ExportSession
 from shared.alf import ALFError
 from shared.codec import CodecError
@@ -57,6 +58,7 @@ def export_many(
     backend: Backend,
     *,
     raw: bool,
+    reference: bool = False,
     checked: bool = True,
     notice: Notice | None = None,
 ) -> Iterator[Exported]:
@@ -72,13 +74,15 @@ def export_many(
     backend : Backend
     raw : bool
         Whether to export raw recordings and videos, too, of sessions that have some.
+    reference : bool
+        Whether to write where these lie, see `lab.exports.nwb.reference`.
     checked : bool
     notice : callable, optional
         Called with the progress within recordings.
     """
     out.mkdir(parents=True, exist_ok=True)
     state = _read(out / STATE)
-    way = f"{backend.ending} raw={raw} checked={checked}"
+    way = f"{backend.ending} raw={raw} checked={checked}" + " reference" * reference
     for session in sessions:
         former = state.get(session.reference)
         if (
@@ -95,6 +99,7 @@ def export_many(
                     out,
                     backend,
                     raw=raw,
+                    reference=reference,
                     checked=checked,
                     notice=notice,
                 )
@@ -114,12 +119,15 @@ def _export(
     backend: Backend,
     *,
     raw: bool,
+    reference: bool,
     checked: bool,
     notice: Notice | None,
 ) -> list[Written]:
     written = [export_processed(session, out, backend, checked=checked)]
     if raw and has_raw(session):
         written.append(export_raw(session, out, backend, notice, checked=checked))
+    if reference and has_raw(session):
+        written.append(export_reference(session, out))
     return written
 
 

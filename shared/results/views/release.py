@@ -45,6 +45,15 @@ class SessionRow(Struct, frozen=True):
     size: str
     nwb: str = ""
     """Address of the session as NWB, where a worker has written it."""
+    nwb_raw: str = ""
+    """Address of its raw recordings as NWB, copied or by reference."""
+
+
+class NwbPlaces(Struct, frozen=True):
+    """Places of a session's NWB files in the own store; empty where there is none."""
+
+    processed: str = ""
+    raw: str = ""
 
 
 class ReleasesView(Struct, frozen=True):
@@ -132,7 +141,7 @@ def release_view(
     manifest: ReleaseManifest,
     versions: Sequence[ReleaseRecord],
     where: ReleaseAddresses,
-    nwb: Mapping[str, str] = MappingProxyType({}),
+    nwb: Mapping[str, NwbPlaces] = MappingProxyType({}),
 ) -> ReleaseView:
     """Return the page of a version.
 
@@ -144,7 +153,7 @@ def release_view(
         All public versions of the release.
     where : ReleaseAddresses
     nwb : mapping
-        Places of NWB files in the own store, by session.
+        Places of NWB files, by session.
     """
     gone = record.state is ReleaseState.WITHDRAWN
     listed = release_row(record)
@@ -196,8 +205,12 @@ def _documents(record: ReleaseRecord, where: ReleaseAddresses) -> list[tuple[str
 
 
 def _sessions(
-    record: ReleaseRecord, manifest: ReleaseManifest, api: str, nwb: Mapping[str, str]
+    record: ReleaseRecord, manifest: ReleaseManifest, api: str, nwb: Mapping[str, NwbPlaces]
 ) -> list[SessionRow]:
+    def at(place: str) -> str:
+        return f"{api}/{quote(place)}" if api and place else ""
+
+    none = NwbPlaces()
     counts: dict[str, list[int]] = {}
     for file in manifest.files:
         if file.id not in record.withdrawn:
@@ -209,7 +222,8 @@ def _sessions(
             projects=", ".join(session.projects),
             n_files=len(counts[session.id]),
             size=human(sum(counts[session.id])),
-            nwb=f"{api}/{quote(nwb[session.id])}" if api and session.id in nwb else "",
+            nwb=at(nwb.get(session.id, none).processed),
+            nwb_raw=at(nwb.get(session.id, none).raw),
         )
         for session in manifest.sessions
         if session.id in counts
