@@ -231,8 +231,9 @@ reference: setup $(IBLLIB)  ## trials, wheel, quality, main clock and training s
 	$(BIN)/python benchmarks/reference.py --ibllib .venv/ibllib/bin/python $(SESSIONS)
 
 .PHONY: chaos projects
-chaos: setup  ## 200 sessions of five tasks, four workers: kills, 503s, a full disk, a restart; prints the report
-	$(BIN)/pytest -s -q -m proof tests/lab/test_chaos.py
+chaos: setup  ## 200 sessions of five tasks, four workers: kills, 503s, a full disk, a killed cloud; SESSIONS=… of that
+	CHAOS_SESSIONS=$(SESSIONS) $(BIN)/pytest -s -q -m proof tests/lab/test_chaos.py \
+	    tests/lab/test_chaos_cloud.py
 
 projects: setup $(IBLLIB)  ## personal projects of ibllib as they are: PROJECTS=checkout of them
 	FORNIX_PROJECTS=$(abspath $(PROJECTS)) $(BIN)/pytest -q -m proof tests/tasks/test_personal.py

@@ -171,10 +171,10 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
         elif not is_held and not without_input:
             write.rerun(task, held=True)
     show_exports(eid, datasets, tasks)
-    free_proved(eid, datasets, tasks)
     if tasks and tell_end and settled(tasks):
         delay = _gathered(tasks[0].lab)
         queues.notify("analysis", SessionFinished(eid), delay)
+    free_proved(eid, datasets, tasks)  # last: what fails here is tried again, and holds up nothing
 
 
 def _freed_inputs(task: Task, gone: Mapping[str, Freed]) -> list[str]:

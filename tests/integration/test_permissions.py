@@ -95,6 +95,11 @@ def delete(bucket: str, key: str) -> tuple[str, str, dict[str, Any]]:
     return "s3", "delete_object", {"Bucket": bucket, "Key": key}
 
 
+def mark(key: str) -> tuple[str, str, dict[str, Any]]:
+    tags = {"TagSet": [{"Key": "fornix", "Value": "freed"}]}
+    return "s3", "put_object_tagging", {"Bucket": DATA, "Key": key, "Tagging": tags}
+
+
 def listing(bucket: str, prefix: str) -> tuple[str, str, dict[str, Any]]:
     return "s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix}
 
@@ -187,8 +192,11 @@ ALLOWED = {
         *(read_item(), delete_item(), transact(), query("gsi2")),
         *(send(f"fornix-work-{lab}") for lab in LABS),
         *(send("fornix-dispatch"), send("fornix-analysis")),
+        *(mark("data/x"), listing(DATA, "data/")),  # raw files that are freed
     ],
     "analysis": [
+        # Aggregates; to which partitions of the table this is limited, see test_roles.py.
+        *(delete_item(), transact(), put(DATA, "data/aggregates/probe")),
         *(read_item(), query("gsi1"), query("gsi2"), scan("pk", "body"), get(DATA, "data/x")),
         *(put(SITE, "probe.html"), get(SITE, "probe.html"), delete(SITE, "probe.html")),
         *(listing(SITE, ""), put(DATA, "snapshots/probe"), put(DATA, "cache/probe")),
@@ -204,12 +212,13 @@ DENIED = {
     "api": [
         *(put(DATA, "data/x"), put(DATA, "manifests/x"), put(DATA, "snapshots/x")),
         *(delete(DATA, "data/x"), delete(DATA, "incoming/x"), delete(DATA, "manifests/x")),
+        mark("data/x"),
         *(put(SITE, "x"), get(SITE, "_state/x"), put(DATA, "manifests/-imports/x")),
         *(receive("fornix-ingest"), receive(f"fornix-work-{LABS[0]}")),
         assume("fornix-ingest-us-east-1"),
     ],
     "ingest": [
-        DEAD,
+        *(DEAD, mark("data/x")),
         *(put(DATA, "incoming/x"), put(DATA, "snapshots/x"), put(DATA, "cache/x")),
         *(delete(DATA, "data/x"), delete(DATA, "manifests/x"), delete(DATA, "quarantine/x")),
         *(put(SITE, "x"), get(SITE, "x"), get(DATA, "notes/x")),
@@ -219,12 +228,13 @@ DENIED = {
     "dispatch": [
         DEAD,
         *(get(DATA, "data/x"), get(DATA, "incoming/x"), put(DATA, "data/x"), get(SITE, "x")),
-        *(listing(DATA, "data/"), send("fornix-ingest"), receive("fornix-ingest")),
+        *(mark("manifests/x"), delete(DATA, "data/x")),
+        *(send("fornix-ingest"), receive("fornix-ingest")),
         *(scan("pk"), *PASSWORDS, assume(WORKER)),
     ],
     "analysis": [
         DEAD,
-        *(delete_item(), transact(), put(DATA, "data/x"), delete(DATA, "data/x")),
+        *(put(DATA, "data/x"), delete(DATA, "data/x"), mark("data/x"), mark("data/aggregates/x")),
         *(put(DATA, "incoming/x"), put(DATA, "manifests/x"), get(DATA, "incoming/x")),
         *(get(DATA, "quarantine/x"), send("fornix-ingest"), send("fornix-dispatch")),
         *(*PASSWORDS, assume(WORKER)),

@@ -8,6 +8,7 @@ watches: what was lost with the cloud the system itself finds again.
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import threading
@@ -27,6 +28,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.proof]
 
 LAB, SUBJECT, DATE = "fimbrialab", "CHAOS_001", "2024-07-01"
 SETTINGS = "raw_behavior_data/_iblrig_taskSettings.raw.json"
+
+WHOLE = int(os.environ.get("CHAOS_SESSIONS") or 200)
+"""Sessions of the whole size (`make chaos SESSIONS=…`)."""
 
 SWEEP_SECONDS = 15
 """Interval of the sweep, so that the test need not wait for its usual five minutes."""
@@ -130,7 +134,7 @@ def rows(client, path, **query):
     ("number", "workers", "kills"),
     [
         pytest.param(8, 2, 2, marks=pytest.mark.timeout(900)),
-        pytest.param(200, 4, 60, marks=pytest.mark.timeout(5400)),
+        pytest.param(WHOLE, 4, 3 * WHOLE // 10, marks=pytest.mark.timeout(7200)),
     ],
     ids=["few", "whole"],
 )

@@ -15,10 +15,16 @@ from lab.commands.rig import rig
 from lab.commands.subject import subject
 from lab.rig.identity import DifferentMice, agreed
 from lab.rig.session import find
+from lab.simulate.recording import simulate_recording, write_recording
+from lab.simulate.spikes import simulate_sorting
 from shared.alf import parse_session_path
 from shared.datasets.read import datasets_of
 from shared.sessions import store as sessions
+from shared.work import read
 from tests.flow import DATE, LAB, SUBJECT
+from tests.rig.test_openephys import RECORDING
+from tests.rig.test_openephys import write as openephys_write
+from tests.site.conftest import trials_of
 
 SETTINGS = "raw_behavior_data/_iblrig_taskSettings.raw.json"
 DATA = "raw_behavior_data/_iblrig_taskData.raw.jsonable"
@@ -268,3 +274,27 @@ def test_an_upload_that_the_server_gives_up_ends_and_says_why(fornix, tmp_path, 
     ended = fornix(rig, "upload", folder)
     assert ended.exit_code == 1
     assert "meteorite" in " ".join(ended.output.split())
+
+
+def test_a_recording_of_open_ephys_is_uploaded_under_the_names_of_one(fornix, tmp_path):
+    # Given a session of a probe that the Open Ephys GUI recorded
+    sorting = simulate_sorting(trials_of(20, 1), seed=1, n_units=2)
+    samples = simulate_recording(sorting, seconds=0.2, channels=4, seed=1)
+    places = sorting["channels.localCoordinates.npy"]
+    source = write_recording(samples, places, tmp_path / "source")
+    folder = record(tmp_path / SUBJECT / DATE / "001")
+    openephys_write(folder / RECORDING, {"Neuropix-PXI-100.ProbeA-AP": (source, 2.34375)})
+    # When it is checked, then nothing is written; when it is uploaded, then all is registered
+    dry = fornix(rig, "upload", folder, "--dry-run", "--json")
+    assert not (folder / "raw_ephys_data" / "probe00").exists()
+    assert dry.exit_code == 0, dry.output
+    sent = fornix(rig, "upload", folder, "--json")
+    assert sent.exit_code == 0, sent.output
+    (report,) = reports(sent)
+    assert report["state"] == "registered"
+    assert any("written under ONE's names" in note for note in report["notes"])
+    stem = "raw_ephys_data/probe00/_openephys_ephysData_g0_t0.imec0.ap"
+    eid = sessions.find(SUBJECT, DATE, 1).id
+    assert {item.path for item in datasets_of(eid)} >= {f"{stem}.bin", f"{stem}.meta"}
+    # Then its tasks are those of a probe
+    assert {"ephys.compress", "ephys.rawqc"} <= {task.name for task in read.of_session(eid)}
