@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 STRUCTURE = "structure.oebin"
 """The file that describes a recording."""
+
+
+PREFIX = "_openephys_"
+"""Begin of the names that its files get in ONE."""
+
+
+def recorded(files: Iterable[str]) -> list[str]:
+    """Return the files of a session, relative to it, that the GUI wrote."""
+    paths = list(files)
+    folders = [path.rpartition("/")[0] for path in paths if path.endswith(f"/{STRUCTURE}")]
+    return [path for path in paths if any(belongs(path, folder) for folder in folders)]
 
 
 def belongs(path: str, recording: str) -> bool:

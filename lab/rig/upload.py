@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.client import RequestRefused
 from lab.rig.identity import DifferentMice, agreed
-from lab.rig.openephys_names import STRUCTURE, belongs
+from lab.rig.openephys_names import recorded
 from lab.rig.preflight import Account, NotReady
 from lab.rig.session import Found, shown
 from lab.transfer import HashCache, Notice, Transfer, silent
@@ -83,13 +83,13 @@ def chosen(found: Found, include: Sequence[str] = (), exclude: Sequence[str] = (
         Globs of further files, and of files that are left out (``*`` also matches ``/``).
     """
     files = found.files()
-    gui = [path.rpartition("/")[0] for path in files if path.endswith(f"/{STRUCTURE}")]
+    gui = set(recorded(files))
     return [
         path
         for path in files
         if any(fnmatchcase(path, glob) for glob in (*RECORDED, *include))
         and not any(fnmatchcase(path, glob) for glob in exclude)
-        and not any(belongs(path, recording) for recording in gui)
+        and path not in gui
     ]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lab.client import Client, ClientError
 from lab.rig.preflight import Account
+from lab.rig.openephys_names import PREFIX, recorded
 from lab.rig.queue import Queue, fingerprint
 from lab.rig.session import Found, walk
 from lab.rig.upload import Options, Report, made_ready, upload
@@ -144,7 +145,7 @@ class Watch:
     def _look(self, found: Found) -> None:
         """Queue a session if it is finished."""
         try:
-            files = self.choose(found)
+            files = self._watched(found)
             mark, latest = fingerprint(found.folder, files)
         except OSError:  # a file has just been moved: next time
             return
@@ -158,8 +159,18 @@ class Watch:
             until = "" if self.flags_only else f", or in {span(self.quiet - still)} without change"
             self.waiting[found.name] = f"not finished; it is with a flag file{until}"
 
+    def _watched(self, found: Found) -> list[str]:
+        """Return the files that say whether a session is finished, or has changed since.
+
+        Of a recording of Open Ephys these are the GUI's own, not what the rig makes of them.
+        """
+        own = [
+            path for path in self.choose(found) if not path.rpartition("/")[2].startswith(PREFIX)
+        ]
+        return sorted({*own, *recorded(found.files())})
+
     def _done(self, found: Found, mark: str) -> None:
         """Take the flags away, as the acquisition software expects, unless the files changed."""
-        if fingerprint(found.folder, self.choose(found))[0] == mark:
+        if fingerprint(found.folder, self._watched(found))[0] == mark:
             for flag in found.flags():
                 flag.unlink(missing_ok=True)

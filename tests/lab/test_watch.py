@@ -13,7 +13,7 @@ from lab.client import Client, LoginFailed, Settings, Unreachable
 from lab.rig import watch as module
 from lab.rig.queue import LONGEST_RETRY, Queue
 from lab.rig.session import FLAGS, NoSession, find, metadata, session_path, walk
-from lab.rig.upload import Report
+from lab.rig.upload import Report, chosen
 from lab.rig.watch import Watch
 from shared.alf import parse_session_path
 
@@ -271,3 +271,19 @@ def test_the_queue_s_command_shows_it(tmp_path, monkeypatch):
     Queue().put(tmp_path, "x")
     rows = json.loads(CliRunner().invoke(rig, ["queue", "--json"]).output)
     assert [(row["folder"], row["state"]) for row in rows] == [(str(tmp_path), "waiting")]
+
+
+def test_a_session_is_not_finished_while_open_ephys_records(tmp_path):
+    # Given a recording of the GUI, and what the rig made of it
+    files = [
+        "raw_ephys_data/now/Record Node 101/experiment1/recording1/continuous/P/continuous.dat",
+        "raw_ephys_data/now/Record Node 101/experiment1/recording1/structure.oebin",
+        "raw_ephys_data/now/Record Node 101/settings.xml",
+        "raw_ephys_data/probe00/_openephys_ephysData_g0_t0.imec0.ap.bin",
+        "raw_video_data/_iblrig_leftCamera.raw.avi",
+    ]
+    (found,) = find(record(tmp_path / "FI_001" / "2024-07-01" / "001", *files))
+    # Then the GUI's own files say whether it grows, and the others are sent
+    agent = Watch(tmp_path, None, Queue(tmp_path / "queue.sqlite"), choose=chosen)
+    assert agent._watched(found) == [*files[:3], files[4]]
+    assert chosen(found) == files[3:]
