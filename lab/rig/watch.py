@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.client import Client, ClientError
-from lab.rig.preflight import Account
 from lab.rig.openephys_names import PREFIX, recorded
+from lab.rig.preflight import Account
 from lab.rig.queue import Queue, fingerprint
 from lab.rig.session import Found, walk
 from lab.rig.upload import Options, Report, made_ready, upload
