@@ -36,6 +36,13 @@ SWEEP_SECONDS = 15
 """Interval of the sweep, so that the test need not wait for its usual five minutes."""
 
 
+class Quiet(ThreadingHTTPServer):
+    """A server that says nothing of clients that were killed."""
+
+    def handle_error(self, request, client_address):
+        pass
+
+
 class Front:
     """A server before the API that answers some requests 503."""
 
@@ -79,7 +86,7 @@ class Front:
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
