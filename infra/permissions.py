@@ -195,8 +195,10 @@ class Permissions:
         """Read records and data; write site, lab pages, search snapshot and cache tables.
 
         And the tables over all sessions of a mouse: datasets of the mouse, never of a session.
+        It asks itself for cache tables that it has put off.
         """
         role = self.roles["analysis"]
+        self._send(role, self.queues.stages["analysis"].main)
         self._table(role, *READ_ITEMS, READ_ALL, "dynamodb:ConditionCheckItem")
         self._write_only(role, AGGREGATED)
         self._objects(role, [f"{prefixes.DATA}{prefixes.AGGREGATES}"], "s3:PutObject")
