@@ -126,7 +126,7 @@ screenshots: setup .venv/.browser  ## the README's pictures anew, of a demonstra
 clean:  ## remove what was installed and built
 	rm -rf .venv node_modules cdk.out .fornix/cache
 
-.PHONY: fuzz-codec bench-codec spikeinterface reference ibllib nwb datajoint sharing descriptions
+.PHONY: fuzz-codec bench-codec spikeinterface reference ibllib nwb datajoint sharing bench-sharing descriptions
 
 fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=… for others
 	$(BIN)/python -m tests.codec.fuzz --cases $(or $(CASES),1000000) --seed $(or $(SEED),1)
@@ -193,9 +193,14 @@ descriptions: setup  ## a release's DataCite, RO-Crate, Croissant, schema.org be
 proof-release: setup  ## a release of 5,000 sessions, read in parts
 	$(BIN)/pytest -s -m proof tests/releases/test_many_sessions.py
 
-sharing: setup .venv/.mariadb $(APART)  ## two releases the whole way, with strangers' tools; memory of exports (LENGTHS="60 3600")
+sharing: setup .venv/.mariadb $(APART)  ## two releases the whole way, with strangers' tools
 	$(BIN)/pytest -p no:cacheprovider --timeout 1800 -m proof tests/releases/test_sharing.py
-	$(BIN)/python benchmarks/nwb_memory.py --seconds $(or $(LENGTHS),20 120)
+
+bench-sharing: setup  ## loading, requests of one second, zips, memory of NWB (LENGTHS="60 3600")
+	$(BIN)/python benchmarks/loading.py --rounds 3
+	$(BIN)/pytest -p no:cacheprovider tests/releases/test_one_second.py
+	$(BIN)/python benchmarks/zips.py --rounds 2 --large 10 --small 1000
+	$(BIN)/python benchmarks/nwb_memory.py --seconds $(or $(LENGTHS),20 120) --gzip 1
 
 datajoint: setup .venv/.mariadb .venv/datajoint-2/.installed  ## both lines of DataJoint's client, installed apart; MICE=116, NOTEBOOK=… the paper's code
 	MICE="$(MICE)" NOTEBOOK="$(NOTEBOOK)" $(BIN)/pytest -p no:cacheprovider \
