@@ -29,9 +29,12 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_request_is_slower_in_most_pairs_and_by_more_than_a_fifth(
     api: Any, here: list[float], there: list[float], told: bool
 ) -> None:
-    one, other = ([{"cpu_ms": t, "requests": 1.0} for t in side] for side in (here, there))
+    one, other = (
+        [{"function_ms": t, "http_ms": 1.0, "requests": 1.0} for t in side]
+        for side in (here, there)
+    )
     lines = api.slower("login", one, other)
-    assert lines == (["login: cpu_ms is 1.30 of the other checkout's"] if told else [])
+    assert lines == (["login: function_ms is 1.30 of the other checkout's"] if told else [])
 
 
 def test_aws_is_estimated_for_the_memory_that_the_function_has(api: Any) -> None:
