@@ -23,7 +23,6 @@ from shared.model.identity import data_key, dataset_id, dataset_path, nickname_o
 from shared.model.prefixes import AGGREGATES
 from shared.model.revisions import next_revision
 from shared.records import documents, objects
-from shared.records.errors import RecordError
 from shared.records.items import Dataset
 from shared.results.source import SiteSession, Source, Unreadable
 from shared.science.status.aggregates import SessionTrials, subject_training, subject_trials
@@ -61,7 +60,7 @@ def update(records: Source, subjects: Iterable[str], today: date) -> int:
     for subject in subjects:
         try:
             changed += _of_subject(records, subject, today)
-        except (RecordError, ValueError, KeyError):
+        except Exception:  # whatever it is, the night goes on with the others
             log.exception("the tables of %s could not be made", subject)
     return changed
 

@@ -233,7 +233,8 @@ def surgery_row(job: RowContext, row: Row) -> None:
 
 def task_row(_: RowContext, row: Row) -> None:
     """Carry a task that has ended; Fornix plans anew what has still to be done."""
-    if row.get("status") not in ENDED:
+    status = row.get("status")
+    if not isinstance(status, str) or status not in ENDED:
         raise RowLeft("tasks that have not ended are made anew from the sessions' data")
     row["session"] = _bare(row.get("session"))
     if row["session"] is None:
