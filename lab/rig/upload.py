@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.client import RequestRefused
 from lab.rig.identity import DifferentMice, agreed
-from lab.rig.openephys_names import recorded
+from lab.rig.openephys_names import STRUCTURE, recorded
 from lab.rig.preflight import Account, NotReady
 from lab.rig.session import Found, shown
 from lab.transfer import HashCache, Notice, Transfer, silent
@@ -101,7 +101,9 @@ def made_ready(found: Found) -> list[str]:
     ValueError
         A recording of Open Ephys cannot be understood.
     """
-    from lab.rig.openephys import wrap
+    if not any(path.rpartition("/")[2] == STRUCTURE for path in found.files()):
+        return []
+    from lab.rig.openephys import wrap  # needs numpy, which other rigs may not have
 
     try:
         written, others = wrap(found.folder)
