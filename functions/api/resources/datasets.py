@@ -263,7 +263,9 @@ def _indexed(identity: str) -> list[Body]:
     of_owners = Where("session", "in", set(owners_of([identity], strong=True)))
     rows = catalog.table("dataset").select([of_owners])
     named = rows.all(("session", "path", "foreign_id", "default_dataset"))
-    return [row for row in named if row_id(row) == identity][:1]
+    found = [row for row in named if row_id(row) == identity]
+    # Whoever took the id of a dataset to come does not hide the one whose path gives it
+    return sorted(found, key=lambda row: bool(row.get("foreign_id")))[:1]
 
 
 def checked_hash(value: str | None) -> str | None:
