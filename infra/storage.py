@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Aws, Duration, RemovalPolicy
@@ -99,30 +100,20 @@ class Storage(Construct):
         this condition; the request that joins the parts has it.
         """
         keeper = self.settings.keeper
-        self.data.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="ValidIsKept",
-                effect=iam.Effect.DENY,
-                principals=[iam.AnyPrincipal()],
-                actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
-                resources=[self.data.arn_for_objects(f"{prefix}*") for prefix in prefixes.KEPT],
-                conditions={"ArnNotEquals": {"aws:PrincipalArn": keeper}} if keeper else None,
-            )
+        self._deny(
+            "ValidIsKept",
+            ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+            prefixes.KEPT,
+            {"ArnNotEquals": {"aws:PrincipalArn": keeper}} if keeper else None,
         )
-        self.data.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="ValidIsWrittenOnce",
-                effect=iam.Effect.DENY,
-                principals=[iam.AnyPrincipal()],
-                actions=["s3:PutObject"],
-                resources=[
-                    self.data.arn_for_objects(f"{folder}*") for folder in prefixes.WRITTEN_ONCE
-                ],
-                conditions={
-                    "Null": {"s3:if-none-match": "true"},
-                    "Bool": {"s3:ObjectCreationOperation": "true"},
-                },
-            )
+        self._deny(
+            "ValidIsWrittenOnce",
+            ["s3:PutObject"],
+            prefixes.WRITTEN_ONCE,
+            {
+                "Null": {"s3:if-none-match": "true"},
+                "Bool": {"s3:ObjectCreationOperation": "true"},
+            },
         )
 
     def _guard_marks(self) -> None:
@@ -133,14 +124,29 @@ class Storage(Construct):
         role = f"role/{self.settings.name}-dispatch-{Aws.REGION}"
         may = [f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:{role}"]
         may += [self.settings.keeper] if self.settings.keeper else []
+        self._deny(
+            "OnlyDispatchLetsExpire",
+            ["s3:PutObjectTagging", "s3:PutObjectVersionTagging"],
+            [prefixes.DATA],
+            {"ArnNotEquals": {"aws:PrincipalArn": may}},
+        )
+
+    def _deny(
+        self,
+        sid: str,
+        actions: Sequence[str],
+        folders: Sequence[str],
+        conditions: dict[str, Any] | None,
+    ) -> None:
+        """Make the data bucket refuse actions on what is in some folders, whoever asks."""
         self.data.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="OnlyDispatchLetsExpire",
+                sid=sid,
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
-                actions=["s3:PutObjectTagging", "s3:PutObjectVersionTagging"],
-                resources=[self.data.arn_for_objects(f"{prefixes.DATA}*")],
-                conditions={"ArnNotEquals": {"aws:PrincipalArn": may}},
+                actions=actions,
+                resources=[self.data.arn_for_objects(f"{folder}*") for folder in folders],
+                conditions=conditions,
             )
         )
 
