@@ -22,6 +22,7 @@ from shared.datasets.read import datasets_of
 from shared.sessions import store as sessions
 from shared.work import read
 from tests.flow import DATE, LAB, SUBJECT
+from tests.processes import until
 from tests.rig.test_openephys import RECORDING
 from tests.rig.test_openephys import write as openephys_write
 from tests.site.conftest import trials_of
@@ -297,4 +298,5 @@ def test_a_recording_of_open_ephys_is_uploaded_under_the_names_of_one(fornix, tm
     eid = sessions.find(SUBJECT, DATE, 1).id
     assert {item.path for item in datasets_of(eid)} >= {f"{stem}.bin", f"{stem}.meta"}
     # Then its tasks are those of a probe
+    until(lambda: read.of_session(eid))
     assert {"ephys.compress", "ephys.rawqc"} <= {task.name for task in read.of_session(eid)}
