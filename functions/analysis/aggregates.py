@@ -10,20 +10,26 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from typing import Any
 
+import msgspec
 import pandas as pd
 
+from shared import catalog
 from shared.datasets.read import datasets_of
 from shared.datasets.register import register_datasets
 from shared.model.copies import OWN
 from shared.model.dataset import FileRecord
 from shared.model.identity import data_key, dataset_id, dataset_path, nickname_of
-from shared.model.prefixes import AGGREGATES
+from shared.model.json import Faulty
+from shared.model.prefixes import AGGREGATES, CACHE
 from shared.model.revisions import next_revision
 from shared.records import documents, objects
 from shared.records.items import Dataset
+from shared.records.where import Where
 from shared.results.source import SiteSession, Source, Unreadable
 from shared.science.status.aggregates import SessionTrials, subject_training, subject_trials
 
@@ -38,6 +44,13 @@ MODEL = "subjects.subject"
 WHO = "analysis"
 """Name in the audit trail."""
 
+SEEN = f"{CACHE}aggregates.json"
+"""Object with the `Stamp` of each mouse at the last run."""
+
+OF_SESSION = ("id", "start_time", "number", "task_protocol", "location", "json")
+OF_DATASET = ("session", "path", "file_size", "hash", "default_dataset", "repositories")
+"""Fields of rows of the search index on which the tables depend."""
+
 MADE_OF = "made_of"
 """Name of the note that says of which trials a table was made."""
 
@@ -45,7 +58,9 @@ MADE_OF = "made_of"
 def update(records: Source, subjects: Iterable[str], today: date) -> int:
     """Make the tables of mice whose trials have changed; return how many mice.
 
-    A mouse whose data cannot be read is left out, and the log says why.
+    A mouse of which the search index shows nothing new since the last run is not read at all,
+    also where its trials could not be read then. A mouse whose data cannot be read is left out,
+    and the log says why.
 
     Parameters
     ----------
@@ -56,13 +71,81 @@ def update(records: Source, subjects: Iterable[str], today: date) -> int:
     today
         Day of the new revisions.
     """
+    catalog.start_request()
+    stamps = _stamps()
+    before = _seen()
+    seen = {subject: stamp for subject, stamp in before.items() if subject in stamps}
     changed = 0
-    for subject in subjects:
-        try:
-            changed += _of_subject(records, subject, today)
-        except Exception:  # whatever it is, the night goes on with the others
-            log.exception("the tables of %s could not be made", subject)
+    try:
+        for subject in subjects:
+            stamp = stamps.get(subject)
+            if stamp is None or seen.get(subject) == stamp:
+                continue
+            try:
+                made = _of_subject(records, subject, today)
+            except Exception:  # whatever it is, the night goes on with the others
+                log.exception("the tables of %s could not be made", subject)
+                continue
+            changed += made
+            seen[subject] = msgspec.structs.replace(stamp, tables=stamp.tables or made)
+    finally:
+        if seen != before:
+            objects.put_json(SEEN, seen)
     return changed
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What the search index has about a mouse.
+
+    Attributes
+    ----------
+    trials
+        Digest of its sessions and their files of trials.
+    tables
+        Whether it has the tables.
+    """
+
+    trials: str
+    tables: bool
+
+
+def _seen() -> dict[str, Stamp]:
+    """Return the stamps of the mice as the last run left them."""
+    try:
+        return objects.read_object(SEEN, dict[str, Stamp]) or {}
+    except Faulty:  # then all mice are read, and it is written anew
+        log.exception("%s cannot be read", SEEN)
+        return {}
+
+
+def _stamps() -> dict[str, Stamp]:
+    """Return the stamp of each mouse with sessions."""
+    lines: defaultdict[str, list[str]] = defaultdict(list)
+    owners, mice = {}, {}
+    for row in catalog.table("subject").select().all(("nickname", "id", "lab")):
+        mice[f"{MODEL}#{row.get('id') or row['nickname']}"] = row["nickname"]
+        lines[row["nickname"]].append(_line(row, ("id", "lab")))
+    for row in catalog.table("session").select().all(("subject", *OF_SESSION)):
+        owners[row["id"]] = row["subject"]
+        lines[row["subject"]].append(_line(row, OF_SESSION))
+    of_trials = Where("path", "test", lambda path: "trials" in path or "_ibl_subject" in path)
+    tables: defaultdict[str, set[str]] = defaultdict(set)
+    for row in catalog.table("dataset").select([of_trials]).all((*OF_DATASET, "dataset_type")):
+        if row["session"] in mice:
+            tables[mice[row["session"]]].add(row["dataset_type"])
+        elif row["session"] in owners:
+            lines[owners[row["session"]]].append(_line(row, OF_DATASET))
+    return {
+        subject: Stamp(
+            hashlib.sha256("\n".join(sorted(lines[subject])).encode()).hexdigest(),
+            tables[subject].issuperset(TYPES),
+        )
+        for subject in set(owners.values())
+    }
+
+
+def _line(row: Mapping[str, Any], fields: Iterable[str]) -> str:
+    return msgspec.json.encode([row.get(name) for name in fields]).decode()
 
 
 def _of_subject(records: Source, subject: str, today: date) -> bool:
@@ -79,7 +162,7 @@ def _of_subject(records: Source, subject: str, today: date) -> bool:
     }
     if not sessions or all(before.get(kind) == made_of for kind in TYPES):
         return False
-    read = [one for session in sessions if (one := _trials(records, session)) is not None]
+    read = _read(records, subject, sessions)
     if not read:
         return False
     tables = dict(zip(TYPES, (subject_trials(read), subject_training(read)), strict=True))
@@ -103,15 +186,26 @@ def _digest(sessions: Iterable[SiteSession]) -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
-def _trials(records: Source, session: SiteSession) -> SessionTrials | None:
-    """Return a session's trials; None if they cannot be read."""
-    try:
-        trials = records.trials(session)
-    except Unreadable as error:
-        log.warning("session %s is left out of its mouse's tables: %s", session.id, error)
-        return None
-    if trials is None:
-        return None
+def _read(records: Source, subject: str, sessions: Sequence[SiteSession]) -> list[SessionTrials]:
+    """Return the trials of the sessions that can be read; the log tells of the others, once."""
+    read, without = [], []
+    for session in sessions:
+        try:
+            trials = records.trials(session)
+        except Unreadable as error:
+            without.append(f"{session.reference}: {error}")
+        else:
+            if trials is not None:
+                read.append(_of_session(session, trials))
+    if without:
+        log.warning(
+            "%d of %d sessions are left out of the tables of %s; the first is %s",
+            len(without), len(sessions), subject, without[0],
+        )  # fmt: skip
+    return read
+
+
+def _of_session(session: SiteSession, trials: pd.DataFrame) -> SessionTrials:
     return SessionTrials(
         eid=session.id,
         start_time=session.start_time or session.date,

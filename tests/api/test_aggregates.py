@@ -13,7 +13,11 @@ import pytest
 from functions.analysis import aggregates
 from functions.analysis.records import Records
 from shared import catalog
-from shared.records import objects
+from shared.datasets.register import register_datasets
+from shared.model.dataset import FileRecord
+from shared.records import aws, documents, objects
+from shared.records.items import Dataset
+from shared.records.meter import metered
 from shared.science.status.aggregates import SessionTrials, subject_training, subject_trials
 from tests.api.conftest import Api
 from tests.api.test_one_client import LAB, SUBJECT, one, put  # noqa: F401
@@ -135,6 +139,61 @@ def test_a_session_that_cannot_be_read_is_left_out(api: Api, bucket: str) -> Non
     key = next(k for k in objects.keys("data/aggregates/") if "subjectTrials" in k)
     assert len(pd.read_parquet(io.BytesIO(objects.read(key)))) == 20
     assert len(rows) == 2
+
+
+def elsewhere(eid: str) -> None:
+    """Register trials that are on another server only, as an import does."""
+    path, place = "alf/_ibl_trials.table.pqt", [FileRecord("there", True, "somewhere.pqt")]
+    item = Dataset.of(
+        eid, path, dataset_type="trials.table", hash="ab" * 16, file_size=9, records=place
+    )  # fmt: skip
+    register_datasets(eid, [item], manifest=eid, who="import")
+
+
+def requests_of(bucket: str) -> tuple[int, int]:
+    """Return the requests to the table and to the bucket of a nightly run."""
+    got: list[str] = []
+    client = aws.client("s3")
+    client.meta.events.register("before-call.s3", lambda model, **_: got.append(model.name))
+    catalog.start_request()  # what has changed since is read by whoever comes first
+    catalog.table("dataset").select()
+    got.clear()
+    with metered() as meter:
+        build(bucket)
+    return meter.requests, len(got)
+
+
+def test_a_mouse_of_which_nothing_changed_is_not_read_again(
+    api: Api, bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a mouse with many sessions whose trials are elsewhere
+    documents.create("data-repository", "there", {"name": "there"}, who="import")
+    body = {"subject": SUBJECT, "number": 1, "task_protocol": PROTOCOL}
+    for day in range(1, 21):
+        eid = api.ok("POST", "/sessions", body | {"start_time": f"2024-07-{day:02d}T10:00:00"})
+        elsewhere(eid["id"])
+    # When the nightly build has run
+    assert build(bucket) == 0
+    # Then the log tells of the mouse once
+    (told,) = (line.message for line in caplog.records if "left out" in line.message)
+    assert told.startswith(f"20 of 20 sessions are left out of the tables of {SUBJECT}")
+    # Then the next night costs nothing of what the mouse has, and tells nothing again
+    caplog.clear()
+    table, store = requests_of(bucket)
+    assert table <= 3, "the index asks what is new"
+    assert store <= 1, "what the last run saw"
+    assert not caplog.records
+    # When the trials of one session come, then the mouse is read, and its tables are made once
+    trained(api, bucket, 25, trials_of(20, 1))
+    assert build(bucket) == 1
+    table, store = requests_of(bucket)
+    assert (table <= 3, store <= 1) == (True, True), (table, store)
+    # When what the last run saw is lost or damaged, then nothing is made twice
+    objects.delete([aggregates.SEEN])
+    assert build(bucket) == 0
+    objects.put_json(aggregates.SEEN, ["something else"])
+    assert build(bucket) == 0
+    assert requests_of(bucket)[1] <= 1
 
 
 def test_columns_that_a_session_lacks_have_no_values() -> None:
