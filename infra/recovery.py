@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 from lab.commands.output import AS_JSON, tell
+from shared.datasets.freed import RECIPE
 from shared.model import moment
 
 VARIABLES = {"FORNIX_TABLE": "TableName", "FORNIX_DATA_BUCKET": "DataBucket"}
@@ -79,7 +80,8 @@ def restore(
 
     Stop what writes to the system before. A restore that was interrupted goes on when it is begun
     again. Sessions, datasets, colony, notes, tasks, users, their passwords and the audit trail
-    come back; nobody stays logged in.
+    come back; nobody stays logged in. Raw recordings that were freed after the moment stay, and
+    those that have expired are named with the file that has their content.
 
     Exit codes: 0 restored, 1 refused or files are missing in the bucket.
     """
@@ -100,16 +102,23 @@ def restore(
         click.echo(
             json.dumps({"event": "done", "dry_run": dry_run, **msgspec.to_builtins(report)})
         )
-        sys.exit(1 if report.missing else 0)
+        sys.exit(1 if report.missing or report.expired else 0)
     verb = "would be restored" if dry_run else "restored"
     for kind, n in report.items.items():
         click.echo(f"{n:8d} {kind}")
     click.echo(f"{sum(report.items.values())} items {verb} as of {report.to} UTC.")
     if report.deleted:
         click.echo(f"{report.deleted} later items deleted.")
+    stay = "would stay" if dry_run else "stays"
+    for key in report.kept:
+        click.echo(f"freed after that moment, {stay} now: {key}")
+    for key, copy in report.expired.items():
+        click.echo(
+            f"expired after it was freed: {key}; `{RECIPE}` writes it again from {copy}", err=True
+        )
     for key in report.missing:
         click.echo(f"missing in the bucket: {key}", err=True)
-    sys.exit(1 if report.missing else 0)
+    sys.exit(1 if report.missing or report.expired else 0)
 
 
 def _stamp(text: str | None) -> str | None:

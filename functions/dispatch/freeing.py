@@ -1,9 +1,10 @@
 """Raw recordings are freed once a task has proved their compressed copy.
 
-A file is freed only while all of this holds: it is the default revision, and no tag names it (a
-release or protection); the latest run of ``ephys.compress`` is Complete, and its record has this
-file's hash as input and its copy and index as outputs; both are the defaults, made by this task,
-and their bytes are in the bucket; every other task that reads the file has ended well.
+A file is freed only while all of this holds: it is the default revision, and no tag names it or
+ever did (a release, whose versions stay, or protection); the latest run of ``ephys.compress`` is
+Complete, and its record has this file's hash as input and its copy and index as outputs; both are
+the defaults, made by this task, and their bytes are in the bucket; every other task that reads
+the file has ended well.
 
 The record changes first, then the object is marked; the bucket's own rule deletes marked objects
 (``infra.storage``), no function can. Repeating all this after a crash gives the same result.
@@ -17,11 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from shared.datasets.edit import update_dataset
-from shared.datasets.freed import Freed, freed, set_freed
+from shared.datasets.freed import COPY, INDEX, RAW, Freed, freed, set_freed
 from shared.datasets.read import datasets_of, default_datasets
 from shared.model import moment
 from shared.model.task import RunFile, RunRecord
-from shared.records import env, objects
+from shared.records import audit, env, objects
 from shared.records.errors import NotFound
 from shared.records.items import Dataset
 from shared.tasks.declared.ephys import COMPRESS
@@ -30,9 +31,6 @@ from shared.tasks.states import SATISFIED, Status
 from shared.work.item import SYSTEM, Task
 
 log = logging.getLogger(__name__)
-
-RAW, COPY, INDEX = ".bin", ".ebin", ".eh"
-"""Suffixes of a raw recording, of its compressed copy and of the copy's index."""
 
 
 class _StillWanted(Exception):
@@ -133,6 +131,8 @@ def _free(eid: str, raw: Dataset, tasks: Sequence[Task]) -> Freed | None:
         found = proof(item, now, tasks)
         if found is None or not all(_there(now, path) for path in (found.copy, found.index)):
             raise _StillWanted
+        if _ever_tagged(item):
+            raise _StillWanted
         set_freed(item, found)
 
     try:
@@ -141,6 +141,15 @@ def _free(eid: str, raw: Dataset, tasks: Sequence[Task]) -> Freed | None:
         return None
     log.info("session %s: %s is freed", eid, raw.path)
     return freed(item)
+
+
+def _ever_tagged(item: Dataset) -> bool:
+    """Return whether a dataset ever had a tag: a release's earlier version may name it."""
+    return any(
+        (side or {}).get("tags")
+        for entry in audit.history("dataset", item.uuid)
+        for side in (entry.before, entry.after)
+    )
 
 
 def _there(datasets: Iterable[Dataset], path: str) -> bool:

@@ -12,7 +12,7 @@ digest identifies the inputs of a run, and a repeated message is claimed once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from functions.dispatch.exports import contents_of, planned_exports, show_exports
@@ -20,8 +20,7 @@ from functions.dispatch.freeing import free_proved
 from shared.access.visibility import is_public
 from shared.catalog import visible
 from shared.catalog.visible import Calendar
-from shared.datasets.freed import Freed
-from shared.datasets.read import content_hashes, datasets_of, default_datasets, freed_paths
+from shared.datasets.read import content_hashes, datasets_of, default_datasets
 from shared.model import moment
 from shared.model.messages import SessionFinished, TaskWaits
 from shared.records import documents, env, queues
@@ -31,8 +30,8 @@ from shared.sessions.contents import session_and_datasets
 from shared.tasks.description import BadDescription, description_in
 from shared.tasks.planning import Planned, plan
 from shared.tasks.readiness import obstacles, outdated, settled
-from shared.tasks.registry import declaration, declared
-from shared.tasks.signature import missing, selected
+from shared.tasks.registry import declared
+from shared.tasks.signature import missing
 from shared.tasks.states import TERMINAL, Status
 from shared.work import read, write
 from shared.work.item import Task
@@ -153,7 +152,6 @@ def advance(eid: str, *, by_sweep: bool = False) -> None:
 
 def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) -> None:
     tasks = read.of_session(eid)
-    gone = freed_paths(datasets)
     for task in tasks:  # parents first
         contents = contents_of(task, datasets)
         is_held = task.state is Status.HELD
@@ -161,13 +159,13 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
             continue  # a person releases it, or a retry
         if not is_held and not outdated(task, contents):
             continue
-        in_the_way = obstacles(task, tasks, contents.keys() - gone.keys())
+        in_the_way = obstacles(task, tasks, contents.keys())
         without_input = any(text.startswith("input") for text in in_the_way)
         if not in_the_way:
             if write.set_status(task, Status.WAITING) if is_held else write.rerun(task):
                 announce(task)
         elif is_held and without_input:
-            write.note(task, "Held: " + "; ".join([*in_the_way, *_freed_inputs(task, gone)]))
+            write.note(task, "Held: " + "; ".join(in_the_way))
         elif not is_held and not without_input:
             write.rerun(task, held=True)
     show_exports(eid, datasets, tasks)
@@ -175,13 +173,6 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
         delay = _gathered(tasks[0].lab)
         queues.notify("analysis", SessionFinished(eid), delay)
     free_proved(eid, datasets, tasks)  # last: what fails here is tried again, and holds up nothing
-
-
-def _freed_inputs(task: Task, gone: Mapping[str, Freed]) -> list[str]:
-    """Return what to say of a task's inputs that were freed."""
-    declared_task = declaration(task.executable, task.arguments)
-    inputs = declared_task.inputs if declared_task else ()
-    return [gone[path].told(path) for path in selected(inputs, gone)]
 
 
 def _gathered(lab: str) -> int:

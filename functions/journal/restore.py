@@ -11,7 +11,9 @@ import msgspec
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from functions.journal.append import append, items_of_table
+from shared.datasets.freed import COPY, RAW, freed
 from shared.model import moment
+from shared.model.identity import data_key, dataset_id
 from shared.model.prefixes import DATA, SNAPSHOT
 from shared.records import env, feed, journal, objects
 from shared.records.items import Dataset
@@ -54,12 +56,20 @@ class RestoreReport(msgspec.Struct, frozen=True):
         Items deleted because the journal does not have them.
     missing : list of str
         Keys of objects of restored datasets that are missing in the bucket.
+    kept : list of str
+        Keys of objects that were marked as freed after the moment, and stay now (in a dry run:
+        would stay).
+    expired : dict
+        Key of a raw recording that was freed after the moment and has expired → key of the
+        compressed copy that has its content. They are not among the missing ones.
     """
 
     to: str
     items: dict[str, int]
     deleted: int
     missing: list[str]
+    kept: list[str] = []
+    expired: dict[str, str] = {}
 
 
 def restore(
@@ -115,20 +125,27 @@ def restore(
     source = StateSource.find(mark.to, int(mark.last))
     kinds: Counter[str] = Counter()
     restored: set[int] = set()
-    wanted: dict[str, None] = {}
+    wanted: dict[str, str] = {}
     for part, state in source.states():
         present = [line for line in state.values() if line.item is not None]
         kinds.update(line.item["_k"]["S"] for line in present if line.item)
         restored.update(hash((line.pk, line.sk)) for line in present)
-        wanted.update(dict.fromkeys(_objects_of(present)))
+        wanted.update(_objects_of(present))
         if not dry_run:
             _write(_puts(present))
             say(f"part {part + 1} of {source.snapshot.parts}: {len(present)} items")
     deleted = 0 if dry_run else _delete_others(restored)
-    missing = sorted(wanted.keys() - objects.keys(DATA)) if wanted else []
+    there = objects.keys(DATA) if wanted else set()
+    copies = {key: copy for key, copy in wanted.items() if copy}
+    expired = {k: copy for k, copy in copies.items() if k not in there and copy in there}
+    missing = sorted(wanted.keys() - there - expired.keys())
+    marked = (key for key in sorted(copies) if key in there and objects.is_marked_freed(key))
+    kept = list(marked)
     if not dry_run:
+        for key in kept:  # a rule of the bucket would delete what the table has again
+            objects.unmark_freed(key)
         _finish(mark, source)
-    return RestoreReport(mark.to, dict(sorted(kinds.items())), deleted, missing)
+    return RestoreReport(mark.to, dict(sorted(kinds.items())), deleted, missing, kept, expired)
 
 
 def _mark() -> Mark | None:
@@ -180,13 +197,25 @@ def _delete_others(kept: set[int]) -> int:
     return len(others)
 
 
-def _objects_of(lines: Iterable[Line]) -> Iterator[str]:
-    """Yield the keys of the objects that datasets have in the own bucket."""
+def _objects_of(lines: Iterable[Line]) -> Iterator[tuple[str, str]]:
+    """Yield the keys of the objects that datasets have in the own bucket.
+
+    With each comes, for a raw recording, the key of its compressed copy; else nothing. A dataset
+    that was freed needs no object.
+    """
     for line in lines:
         if line.item and line.item["_k"]["S"] == Dataset.stored_kind():
-            key = Dataset.from_raw_data(journal.stored(line.item)).stored_key
-            if key:
-                yield key
+            item = Dataset.from_raw_data(journal.stored(line.item))
+            if item.stored_key and not freed(item):
+                yield item.stored_key, _copy_of(item)
+
+
+def _copy_of(item: Dataset) -> str:
+    """Return the key under which a raw recording's compressed copy is; else an empty text."""
+    if not (item.stored_in and item.name.endswith(RAW)):
+        return ""
+    path = f"{item.path.removesuffix(RAW)}{COPY}"
+    return data_key(item.stored_in, path, dataset_id(item.owner, path))
 
 
 def _finish(mark: Mark, source: StateSource) -> None:

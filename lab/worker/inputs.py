@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import requests
 from lab.client import Unreachable
 from lab.worker.inside import create, inside
 from lab.worker.shared_inputs import SharedInputs
+from shared import recordings
 from shared.codec.errors import CodecError
 from shared.codec.header import HEADER
 from shared.codec.index import read_footer
@@ -116,13 +118,16 @@ def place_hollow(one: TaskInput, target: Path) -> None:
 
 
 def download(one: TaskInput, target: Path) -> None:
-    """Download one file, and check size and checksum.
+    """Download one file, and check size and checksum; a freed one is made from its copy.
 
     Raises
     ------
     BadInput, Expired, Unreachable
         It is another file; its address has expired; S3 does not answer.
     """
+    if one.packed:
+        _unpack(one, one.packed, target)
+        return
     sha256, size = hashlib.sha256(), 0
     try:
         with requests.get(one.url, stream=True, timeout=(10, 120)) as answer:
@@ -152,3 +157,19 @@ def download(one: TaskInput, target: Path) -> None:
             f"input {one.path} came with SHA-256 {sha256.hexdigest()} and {size} bytes; "
             f"it is registered with {one.sha256} and {one.size} bytes"
         )
+
+
+def _unpack(one: TaskInput, packed: str, target: Path) -> None:
+    """Make a freed recording again from its compressed copy, and check its checksum."""
+    with tempfile.TemporaryDirectory(prefix=".freed-", dir=target.parent) as place:
+        copy = Path(place) / packed.rpartition("/")[2]
+        download(TaskInput(packed, one.id, 0, one.url), copy)
+        try:
+            recordings.decompress(copy, target)
+        except CodecError as error:
+            raise BadInput(f"{one.path} cannot be made from {packed}: {error}") from None
+    with target.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if one.sha256 and found != one.sha256:
+        text = f"made from {packed}, has SHA-256 {found}; it is registered with {one.sha256}"
+        raise BadInput(f"input {one.path}, {text}")

@@ -15,6 +15,9 @@ from shared.model.task import RunFile, RunRecord
 
 PAGE = 250
 
+GONE = 410
+"""Status with which the API answers for a freed file; ``copy`` is the id of its copy."""
+
 KEPT = "Folder for inputs and outputs, which is kept; by default a temporary one."
 
 
@@ -26,8 +29,9 @@ def rerun(record: str, folder: Path | None, as_json: bool) -> None:
     """Run a task again as RECORD says, and compare what it makes with what it made.
 
     RECORD is the id of a dataset or of a task, or a JSON file with a run record. The inputs are
-    fetched by the ids and hashes of the record, whatever the session has by now. Nothing is
-    uploaded. Exit code 0 if all outputs have the same values, else 1.
+    fetched by the ids and hashes of the record, whatever the session has by now; a raw recording
+    that was freed is made again from its compressed copy. Nothing is uploaded. Exit code 0 if all
+    outputs have the same values, else 1.
     """
     from lab.client import Client, settings
 
@@ -118,13 +122,27 @@ def _download(client: Any, dataset: str, file: RunFile, target: Path) -> None:
         target.unlink()
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        url = client.get(f"/datasets/{dataset}/index")["address"]
-        download(TaskInput(file.path, dataset, file.size, url, sha256=file.sha256), target)
+        url, packed = _located(client, dataset)
+        one = TaskInput(file.path, dataset, file.size, url, sha256=file.sha256, packed=packed)
+        download(one, target)
     except RecordMissing:
         text = f"the input {file.path} ({dataset}) is gone: the run cannot be repeated"
         raise click.ClickException(text) from None
     except BadInput as error:
         raise click.ClickException(str(error)) from None
+
+
+def _located(client: Any, dataset: str) -> tuple[str, str | None]:
+    """Return the address of a dataset; of a freed one its copy's, with the copy's path."""
+    from lab.client import RequestRefused
+
+    try:
+        return client.get(f"/datasets/{dataset}/index")["address"], None
+    except RequestRefused as refused:
+        if refused.status != GONE:
+            raise
+        found = client.get(f"/datasets/{refused.body['copy']}/index")
+        return found["address"], found["path"]
 
 
 def _original(client: Any, record: RunRecord, file: RunFile, folder: Path) -> Path | None:

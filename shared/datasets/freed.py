@@ -18,6 +18,9 @@ from shared.records.items import Dataset
 NOTE = "freed"
 """Name of the note in the own store's file record."""
 
+RAW, COPY, INDEX = ".bin", ".ebin", ".eh"
+"""Suffixes of a raw recording, of its compressed copy and of the copy's index."""
+
 RECIPE = "fornix codec decompress"
 """Command that writes the raw file again, byte for byte, from the compressed one."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
-from shared.datasets.freed import Freed, freed
+from shared.datasets.freed import freed
 from shared.model.identity import dataset_path, is_uuid
 from shared.records import keys, listed
 from shared.records.items import Book, Dataset, Pointer
@@ -127,12 +127,6 @@ def content_hashes(datasets: Iterable[Dataset]) -> dict[str, str]:
         for path, item in default_datasets(datasets).items()
         if item.in_own_store or freed(item)
     }
-
-
-def freed_paths(datasets: Iterable[Dataset]) -> dict[str, Freed]:
-    """Return the freed files among the default datasets, by path without revision folder."""
-    notes = ((path, freed(item)) for path, item in default_datasets(datasets).items())
-    return {path: note for path, note in notes if note is not None}
 
 
 def _rows(items: Sequence[Book | Dataset]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -66,6 +66,9 @@ class TaskInput(Struct, frozen=True):
         Presigned address.
     linked
         Whether the file stays where it is; of a recording the index is read.
+    packed
+        Path of the compressed copy at the address, if the file's own bytes were freed: the file
+        is made again from it.
     """
 
     path: str
@@ -75,6 +78,7 @@ class TaskInput(Struct, frozen=True):
     revision: str | None = None
     sha256: str | None = None
     linked: bool = False
+    packed: str | None = None
 
 
 class ClaimedTask(Struct, frozen=True):

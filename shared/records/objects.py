@@ -272,6 +272,18 @@ def mark_freed(key: str) -> None:
             raise
 
 
+def is_marked_freed(key: str) -> bool:
+    """Return whether an object is marked as freed."""
+    tag, value = FREED_TAG
+    found = aws.client("s3").get_object_tagging(Bucket=env.data_bucket(), Key=key)["TagSet"]
+    return {"Key": tag, "Value": value} in found
+
+
+def unmark_freed(key: str) -> None:
+    """Take an object's mark as freed from it, so that it stays."""
+    aws.client("s3").delete_object_tagging(Bucket=env.data_bucket(), Key=key)
+
+
 def read_object(key: str, kind: type[T]) -> T | None:
     """Return a typed object stored as JSON in the data bucket; None if it does not exist.
 

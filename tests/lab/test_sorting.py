@@ -23,6 +23,9 @@ from lab.simulate.recording import ProbeDrift
 from lab.simulate.session import simulate_session
 from lab.worker.environments import Environments
 from shared.alf.path import without_uuid
+from shared.datasets.freed import RAW, freed
+from shared.datasets.read import datasets_of
+from shared.records.items import Dataset
 from shared.sessions import store as sessions
 from shared.work import read
 from tests.flow import DATE, FOLDER, LAB, SUBJECT
@@ -45,7 +48,10 @@ def test_a_probe_is_sorted_on_the_main_clock_and_loaded_by_brainbox(
     fornix,  # noqa: F811
     tmp_path,
     capsys,
+    monkeypatch,
 ):
+    # Given a system that frees raw recordings
+    monkeypatch.setenv("FORNIX_FREE_RAW", "yes")
     # Given a session of an ephys rig: behaviour, a board and a probe, each on a clock of its own
     board = BoardClock(offset=4.0, drift=50.0)
     rig = EphysRig(board, ProbeDrift(offset=0.004, drift=-12.0), channels=CHANNELS, units=UNITS)
@@ -68,6 +74,8 @@ def test_a_probe_is_sorted_on_the_main_clock_and_loaded_by_brainbox(
     took = time.monotonic() - began
     tasks = {task.name: task for task in read.of_session(session.id)}
     assert tasks["ephys.sort"].status == "Complete", (tasks["ephys.sort"].log, told[-2000:])
+    # Then the raw recordings are freed once no task has yet to read them
+    until(lambda: {freed(each) is not None for each in raw_of(session.id)} == {True}, SECONDS)
     # Then units and clock are those that were put in
     root = tmp_path / "cache"
     fetched(system, root / FOLDER)
@@ -132,6 +140,11 @@ def test_every_kind_of_probe_is_understood(tmp_path):
         assert one["microvolts"] == pytest.approx(0.763 if second else 2.344, abs=1e-3)
         assert one["delays"] == (16 if second else 12)
         assert one["rate"] == pytest.approx(30_000, abs=1)
+
+
+def raw_of(eid: str) -> list[Dataset]:
+    """Return the raw recordings of a session."""
+    return [item for item in datasets_of(eid) if item.name.endswith(RAW)]
 
 
 def done(process: subprocess.Popen[str]) -> str:

@@ -7,7 +7,7 @@ was considered dead cannot interfere with its successor.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from chalice.app import Blueprint, Response
 from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
+from shared.datasets.freed import freed
 from shared.datasets.read import content_hashes, default_datasets
 from shared.datasets.readable import readable
 from shared.model.identity import nickname_of
@@ -167,32 +168,48 @@ def _facts(
 
 
 def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[TaskInput]:
-    """Return the input datasets of a task, each with a presigned address."""
+    """Return the input datasets of a task, each with a presigned address.
+
+    Of a freed file it is the address of the compressed copy; files that stay where they are
+    (`linked`) must be there.
+    """
     declared = declaration(task.executable, task.arguments)
     if declared is None:
         return []
     defaults = default_datasets(datasets)
-    by_path = {
-        path: dataset
-        for path, dataset in defaults.items()
-        if dataset.in_own_store and dataset.stored_key
-    }
-    return [
-        TaskInput(
-            path=path,
-            revision=by_path[path].revision,
-            id=by_path[path].uuid,
-            size=int(by_path[path].file_size or 0),
-            sha256=by_path[path].sha256,
-            linked=is_linked(declared.inputs, path),
-            url=aws.client("s3").generate_presigned_url(
-                "get_object",
-                Params={"Bucket": env.data_bucket(), "Key": by_path[path].stored_key},
-                ExpiresIn=URL_SECONDS,
-            ),
+    sources = {path: _source(dataset, defaults) for path, dataset in defaults.items()}
+    inputs = []
+    for path in selected(declared.inputs, [path for path, source in sources.items() if source]):
+        dataset, source = defaults[path], sources[path]
+        linked = is_linked(declared.inputs, path)
+        packed = source is not dataset
+        if source is None or (linked and packed):
+            continue
+        url = aws.client("s3").generate_presigned_url(
+            "get_object",
+            Params={"Bucket": env.data_bucket(), "Key": source.stored_key},
+            ExpiresIn=URL_SECONDS,
         )
-        for path in selected(declared.inputs, by_path)
-    ]
+        inputs.append(
+            TaskInput(
+                path=path,
+                revision=dataset.revision,
+                id=dataset.uuid,
+                size=int(dataset.file_size or 0),
+                sha256=dataset.sha256,
+                linked=linked,
+                url=url,
+                packed=source.path if packed else None,
+            )
+        )
+    return inputs
+
+
+def _source(dataset: Dataset, defaults: Mapping[str, Dataset]) -> Dataset | None:
+    """Return the dataset that has the bytes of a dataset: itself, or its copy if it was freed."""
+    note = freed(dataset)
+    found = defaults.get(note.copy) if note else dataset
+    return found if found and found.in_own_store and found.stored_key else None
 
 
 @routes.route("/tasks/{id}/heartbeat", methods=["POST"])
