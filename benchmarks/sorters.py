@@ -77,6 +77,14 @@ def main() -> None:
                     f"  {every:>6} {result.n_units:7} {result.seconds:8.0f}",
                     flush=True,
                 )
+                for unit in result.isolated:
+                    if not unit.found:
+                        print(
+                            f"      lost: {unit.volts * 1e6:.0f} µV, {unit.n_spikes} spikes at "
+                            f"{unit.depth:.0f} µm, agreement {unit.agreement:.2f}; its waveform's "
+                            f"cosine with the most similar one is {unit.likeness:.2f}",
+                            flush=True,
+                        )
     for sorter in asked.sorters:
         of_it = [result for result in results if result.sorter == sorter]
         found, there = (
@@ -131,6 +139,7 @@ def _told(result: Sorted) -> dict[str, object]:
                 "spikes": unit.n_spikes,
                 "isolated": bool(unit.isolated),
                 "agreement": round(unit.agreement, 3),
+                "likeness": round(unit.likeness, 3),
             }
             for unit in result.neurons
         ],

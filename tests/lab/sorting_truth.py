@@ -17,8 +17,12 @@ LOUD, OFTEN, MARGIN = 50e-6, 100, 40.0
 """A unit is well isolated with so many V, spikes, and µm from outer sites.
 
 50 µV are the IBL's limit, and 8 times the simulated noise: SpikeForest's limit of signal to noise.
-Units near others are not left out.
+Units near others are not left out, however like theirs a unit's waveform is: `TrueUnit.likeness`
+says how much.
 """
+
+LAGS = range(-4, 5)
+"""Samples by which two waveforms are shifted to find how alike they are."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class TrueUnit:
     """A simulated unit: its number, depth (µm), amplitude (V), spikes, and what was made of it.
 
     ``agreement`` is that of the best of the sorted ones, ``errors`` how far spikes are off (s).
+    ``likeness`` is the cosine of its waveform and that of the recorded unit that is most like it
+    (SpikeInterface's similarity of templates): 1 where only the amplitudes differ.
     """
 
     number: int
@@ -35,6 +41,7 @@ class TrueUnit:
     agreement: float
     errors: np.ndarray
     isolated: bool
+    likeness: float = 0.0
 
     @property
     def found(self) -> bool:
@@ -77,6 +84,7 @@ def compare(
     sorted_units = [
         spikes["times"][spikes["clusters"] == n] for n in np.unique(spikes["clusters"])
     ]
+    alike = likeness(true, highest)
     for unit, depth in enumerate(true["clusters.depths.npy"]):
         if depth > highest:
             continue
@@ -95,5 +103,22 @@ def compare(
             n_spikes=int(own.size),
             agreement=max(agreement, default=0.0),
             errors=matched[best] if matched else np.empty(0),
+            likeness=alike[unit],
             isolated=volts >= LOUD and own.size >= OFTEN and MARGIN <= depth <= highest - MARGIN,
         )
+
+
+def likeness(true: dict[str, np.ndarray], highest: float) -> dict[int, float]:
+    """Return for each recorded unit how like its waveform is to the most similar other one's."""
+    (recorded,) = np.nonzero(true["clusters.depths.npy"] <= highest)
+    waveforms, places = (
+        true[f"clusters.{name}.npy"][recorded] for name in ("waveforms", "waveformsChannels")
+    )
+    whole = np.zeros((len(recorded), waveforms.shape[1], int(places.max(initial=0)) + 1))
+    for each, waveform, place in zip(whole, waveforms, places, strict=True):
+        each[:, place] = waveform
+    whole /= np.linalg.norm(whole, axis=(1, 2), keepdims=True)
+    flat = whole.reshape(len(recorded), -1)
+    cosines = np.max([np.roll(whole, lag, 1).reshape(flat.shape) @ flat.T for lag in LAGS], axis=0)
+    np.fill_diagonal(cosines, 0)
+    return dict(zip(recorded.tolist(), cosines.max(axis=1, initial=0).tolist(), strict=True))

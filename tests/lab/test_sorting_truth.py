@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.lab.sorting_truth import WITHIN, pairs
+from tests.lab.sorting_truth import WITHIN, likeness, pairs
 
 RNG = np.random.default_rng(3)
 
@@ -25,3 +25,15 @@ def test_a_spike_is_matched_once_and_only_nearby():
     true = np.array([1.0, 1.0003, 2.0])
     assert pairs(true, np.array([1.0002, 2.0 + 2 * WITHIN])) == pytest.approx([-1e-4])
     assert pairs(true, np.empty(0)).size == 0
+
+
+def test_units_whose_waveforms_differ_in_amplitude_only_are_told():
+    # Given three units: two of one shape at one place, one of them later, and one far away
+    shape = np.sin(np.linspace(0, 3, 82))[:, None] * np.array([1.0, 0.5])
+    true = {
+        "clusters.depths.npy": np.array([10.0, 12.0, 500.0, 9000.0]),
+        "clusters.waveforms.npy": np.array([shape, 3 * np.roll(shape, 2, 0), shape, shape]),
+        "clusters.waveformsChannels.npy": np.array([[0, 1], [0, 1], [50, 51], [0, 1]]),
+    }
+    # Then only the first two are alike, and what was not recorded does not count
+    assert likeness(true, 600.0) == pytest.approx({0: 1, 1: 1, 2: 0})
