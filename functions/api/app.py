@@ -6,47 +6,49 @@ answered with one body shape on errors. This happens here for every route of eve
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Callable
 from typing import Any
 
-from chalice.app import Chalice, Response
+from shared.records import lean
 
-from functions.api import permissions
-from functions.api.auth import cookies, identify
-from functions.api.body import written
-from functions.api.engine import handlers
-from functions.api.errors import JSON, ApiError, not_found, response_to
-from functions.api.resources import RESOURCES
-from functions.api.routes import (
-    account,
-    audit,
-    batch,
-    board,
-    cache_tables,
-    changes,
-    claims,
-    colony,
-    downloads,
-    exports,
-    forms,
-    images,
-    imports,
-    lab_pages,
-    predictions,
-    register_file,
-    releases,
-    reports,
-    runs,
-    session,
-    tagging,
-    uploads,
-    water,
-    webhooks,
-)
-from shared import catalog
-from shared.records import env
+with lean.at_once(), lean.missing("typing_extensions"):
+    from chalice.app import Chalice, Response
+
+    from functions.api import permissions
+    from functions.api.auth import cookies, identify
+    from functions.api.body import written
+    from functions.api.engine import handlers
+    from functions.api.errors import JSON, ApiError, not_found, response_to
+    from functions.api.resources import RESOURCES
+    from functions.api.routes import (
+        account,
+        audit,
+        batch,
+        board,
+        cache_tables,
+        changes,
+        claims,
+        colony,
+        downloads,
+        exports,
+        forms,
+        images,
+        imports,
+        lab_pages,
+        predictions,
+        register_file,
+        releases,
+        reports,
+        runs,
+        session,
+        tagging,
+        uploads,
+        water,
+        webhooks,
+    )
+    from shared import catalog
+    from shared.records import env
 
 BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
 """Content types that requests may have; ONE sends its login as a form and images as multipart."""
@@ -93,7 +95,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
     """Return a view that admits only the callers of its rule and answers errors in one shape."""
 
-    @functools.wraps(view)
     def guarded(**arguments: Any) -> Response:
         request: Any = app.current_request
         try:
@@ -111,6 +112,7 @@ def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
             return answer
         return Response(written(answer), headers=dict(JSON))
 
+    guarded.__doc__ = view.__doc__  # for the schema
     return guarded
 
 

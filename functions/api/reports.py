@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import calendar
-import csv
 import datetime as dt
 import io
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -73,6 +72,8 @@ def usual(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
 
 def as_csv(report: ReportTable) -> str:
     """Return the rows as CSV; spreadsheets read no cell as a formula."""
+    import csv  # most reports are asked for as JSON
+
     buffer = io.StringIO()
     lines = csv.writer(buffer, lineterminator="\r\n")
     lines.writerow(report.columns)

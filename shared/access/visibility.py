@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from shared.model import moment
 from shared.model.visibility import Audience, Visibility
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -70,11 +70,7 @@ def embargo_ends(day: str, timezone: str) -> datetime | None:
         first = date.fromisoformat(day[:10])
     except ValueError:
         return None
-    try:
-        zone = ZoneInfo(timezone or "UTC")
-    except (ZoneInfoNotFoundError, OSError, ValueError):  # unknown to this machine
-        zone = ZoneInfo("UTC")
-    return datetime.combine(first, time(), zone).astimezone(UTC)
+    return datetime.combine(first, time(), moment.zone(timezone)).astimezone(UTC)
 
 
 def last_day(days: Iterable[str | None]) -> str | None:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable
 from fnmatch import translate
 from functools import cache, lru_cache
-from pathlib import Path
 
 import msgspec
 
@@ -210,7 +209,8 @@ def _read_types() -> dict[str, DatasetType]:
     parts and extension after the name.
     """
     types = {}
-    lines = Path(__file__).with_suffix(".tsv").read_text(encoding="utf-8").splitlines()
+    with open(__file__.removesuffix("py") + "tsv", encoding="utf-8") as file:
+        lines = file.read().splitlines()
     for line in lines[1:]:
         name, pattern, unit, shape, description = line.split("\t")
         pattern = f"*{name}[._]*" if pattern == "-" else pattern

@@ -34,8 +34,8 @@ SPIKE_ARRAYS = ("times", "clusters", "amps", "depths")
 RAW_EPHYS = "raw_ephys_data/"
 """Folder of the probes' recordings, with a folder for each probe (ONE convention)."""
 
-_TASK = re.compile(r"alf(?:/task_(\d{2}))?")
-_RAW_TASK = re.compile(r"raw_behavior_data|raw_task_data_(\d{2})")
+_TASK = r"alf(?:/task_(\d{2}))?"
+_RAW_TASK = r"raw_behavior_data|raw_task_data_(\d{2})"
 
 
 class ObjectFiles(msgspec.Struct, frozen=True):
@@ -77,7 +77,7 @@ def trials_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[Obj
     candidates = [
         trials
         for trials in objects(paths, "trials", preferred)
-        if _TASK.fullmatch(trials.collection)
+        if re.fullmatch(_TASK, trials.collection)
     ]
     return [
         trials
@@ -89,7 +89,9 @@ def trials_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[Obj
 def wheel_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[ObjectFiles]:
     """Return the wheel's positions of a session, one entry per protocol in the order they ran."""
     candidates = [
-        wheel for wheel in objects(paths, "wheel", preferred) if _TASK.fullmatch(wheel.collection)
+        wheel
+        for wheel in objects(paths, "wheel", preferred)
+        if re.fullmatch(_TASK, wheel.collection)
     ]
     return [wheel for wheel in candidates if "position" in wheel.files]
 
@@ -225,7 +227,7 @@ def objects(paths: Iterable[str], name: str, preferred: Collection[str] = ()) ->
 def raw_collections_in(paths: Iterable[str]) -> list[str]:
     """Return the folders of raw task data among paths within a session, sorted."""
     folders = {path.partition("/")[0] for path in paths if "/" in path}
-    return sorted(name for name in folders if _RAW_TASK.fullmatch(name))
+    return sorted(name for name in folders if re.fullmatch(_RAW_TASK, name))
 
 
 def output_collection(raw_collection: str) -> str:
@@ -241,7 +243,7 @@ def output_collection(raw_collection: str) -> str:
     >>> output_collection("raw_behavior_data"), output_collection("raw_task_data_01")
     ('alf', 'alf/task_01')
     """
-    match = _RAW_TASK.fullmatch(raw_collection)
+    match = re.fullmatch(_RAW_TASK, raw_collection)
     return f"alf/task_{match[1]}" if match and match[1] else "alf"
 
 

@@ -6,7 +6,6 @@ seekable reader that fetches ranges is enough. Nothing is ever unpickled.
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections import Counter, defaultdict
@@ -73,7 +72,7 @@ _MAGIC: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "zip": (0, (b"PK\x03\x04", b"PK\x05\x06")),
 }
 # Files of settings, whose readers need a JSON object.
-_ARE_OBJECTS = re.compile(r"_iblrig_taskSettings\.raw|.*\.wiring\.|.*\.ch$")
+_ARE_OBJECTS = r"_iblrig_taskSettings\.raw|.*\.wiring\.|.*\.ch$"
 _DELIMITERS = {"csv": ",", "ssv": " ", "tsv": "\t", "htsv": "\t"}
 # Files that may be empty: only the name of a flag counts, and a log may have no lines.
 _MAY_BE_EMPTY = {"flag", "log"}
@@ -285,7 +284,7 @@ def _json(content: bytes, name: str) -> None:
         value = read_json(content)
     except ContentRefused as error:
         _refuse(name, "content", str(error), "not JSON", "copy the file again from the rig")
-    if not isinstance(value, dict) and _ARE_OBJECTS.match(name.rpartition("/")[2]):
+    if not isinstance(value, dict) and re.match(_ARE_OBJECTS, name.rpartition("/")[2]):
         rule = f"{_kind(value)}, where an object of names and values is needed"
         twice = isinstance(value, str) and value.lstrip().startswith("{")
         fix = "save the settings once, not their text" if twice else "save it again as {...}"
@@ -354,6 +353,8 @@ def _delimited(file: BinaryIO, delimiter: str, name: str) -> Header:
     """
     if delimiter == " ":
         return _device_log(file)
+    import csv  # the API checks names only
+
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
         lines = csv.reader(text, delimiter=delimiter)

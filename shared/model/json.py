@@ -16,9 +16,9 @@ from shared.model.limits import JSON_BYTES, JSON_DEPTH
 
 T = TypeVar("T")
 
-_PATH = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key in )?\$(?P<path>[^`]*)`)?$", re.DOTALL)
-_NAMED = re.compile(r"(?:required|unknown) field `(?P<name>[^`]+)`")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_PATH = r"^(?P<what>.*?)(?: - at `(?P<key>key in )?\$(?P<path>[^`]*)`)?$"
+_NAMED = r"(?:required|unknown) field `(?P<name>[^`]+)`"
+_SURROGATE = r"[\ud800-\udfff]"
 
 
 class Faulty(ValueError):
@@ -39,10 +39,10 @@ class Faulty(ValueError):
 
 def faults(error: msgspec.ValidationError) -> dict[str, list[str]]:
     """Return the faults of an object by field, as ``{"files[7].size": [text]}``."""
-    match = _PATH.match(str(error))
+    match = re.match(_PATH, str(error), re.DOTALL)
     assert match is not None  # noqa: S101 - it matches any text
     what, path = match["what"], (match["path"] or "").lstrip(".").replace("[...]", "")
-    if named := _NAMED.search(what):
+    if named := re.search(_NAMED, what):
         unknown = "unknown" in named[0]
         path = f"{path}.{named['name']}".lstrip(".")
         what = "There is no such field." if unknown else "This field is required."
@@ -129,7 +129,7 @@ def _check(value: Any, depth: int) -> None:
         for item in value:
             _check(item, depth - 1)
     elif isinstance(value, str):
-        if _SURROGATE.search(value):
+        if not value.isascii() and re.search(_SURROGATE, value):
             raise ValueError("This has half a character (a lone surrogate).")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is no number that JSON has.")

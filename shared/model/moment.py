@@ -7,7 +7,10 @@ REST contract get the naive part. Input may have an offset; naive input is read 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 
 def now() -> datetime:
@@ -17,9 +20,11 @@ def now() -> datetime:
 
 def zone(name: str | None) -> ZoneInfo:
     """Return a time zone, UTC if the name is unknown to this machine."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # only for times without an offset
+
     try:
         return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, OSError, ValueError):
         return ZoneInfo("UTC")
 
 

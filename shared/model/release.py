@@ -13,7 +13,7 @@ from shared.model.visibility import Visibility
 FORMAT = 1
 """Version of the manifest's format."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 
 
 def check_release_name(name: str) -> None:
@@ -23,7 +23,7 @@ def check_release_name(name: str) -> None:
     ------
     ValueError
     """
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise ValueError(
             f"{name[:80]!r} is no name of a release: use 1 to 64 ASCII letters, digits, _ and -, "
             "beginning with a letter or digit."

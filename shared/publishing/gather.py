@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 
 import msgspec
 
@@ -84,7 +84,7 @@ def gather(tag: str) -> Gathered | GatheredSoFar:
     many = len(stamps) > PER_REQUEST
     sessions = dict(_kept(tag, stamps)) if many else {}
     missing = sorted(stamps.keys() - sessions.keys())[:PER_REQUEST]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with futures.ThreadPoolExecutor(AT_ONCE) as pool:
         fresh = list(pool.map(lambda eid: _read(eid, tag, stamps[eid]), missing))
     sessions |= {each.id: each for each in fresh}
     _refuse_absent(sessions.values())

@@ -8,7 +8,7 @@ without it, by the rules for all tags.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from contextlib import suppress
 
 from shared import catalog
@@ -90,7 +90,7 @@ def nwb_files(
             return [released_file(session, item) for item in tagged]
         return []
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with futures.ThreadPoolExecutor(AT_ONCE) as pool:
         return len(wanted), [file for files in pool.map(read, chosen) for file in files]
 
 

@@ -30,7 +30,7 @@ KIND = "reviewer-link"
 MOST_DAYS = 366
 """Most days for which an address is valid."""
 
-_TOKEN = re.compile(r"([0-9a-f]{16})\.([A-Za-z0-9_-]{43})")
+_FORM = r"([0-9a-f]{16})\.([A-Za-z0-9_-]{43})"
 
 
 class ReviewerLink(msgspec.Struct, frozen=True):
@@ -115,7 +115,7 @@ def revoke(record: ReleaseRecord, identity: str, *, who: str) -> ReviewerLink:
 
 def reviewed(token: str) -> ReleaseRecord | None:
     """Return the version that a reviewer's token opens now; None if it is not valid."""
-    match = _TOKEN.fullmatch(token)
+    match = re.fullmatch(_FORM, token)
     stored_link = documents.find(KIND, match[1]) if match else None
     if stored_link is None or match is None:
         return None

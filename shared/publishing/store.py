@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from typing import Any
 
 import msgspec
@@ -307,7 +307,7 @@ def _untag(manifest: ReleaseManifest, ids: Collection[str], tag: str, who: str) 
     by_session: defaultdict[str, list[str]] = defaultdict(list)
     for eid, path in todo[:UNTAGGED]:
         by_session[eid].append(path)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with futures.ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(of_session, by_session, by_session.values()))
     return max(0, len(todo) - UNTAGGED)
 

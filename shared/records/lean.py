@@ -1,4 +1,4 @@
-"""Imports of libraries without their unused parts.
+"""Imports without what they do not need: unused parts of libraries, and garbage collections.
 
 botocore's client, session and models take most of the time in which a function starts. PynamoDB
 imports them for its own client, which `shared.records.wire` replaces; urllib3 imports
@@ -7,6 +7,7 @@ imports them for its own client, which `shared.records.wire` replaces; urllib3 i
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,40 @@ def without(*names: str) -> Iterator[None]:
             parent, _, own = name.rpartition(".")
             del sys.modules[name]
             delattr(sys.modules[parent], own)
+
+
+@contextmanager
+def missing(name: str) -> Iterator[None]:
+    """Let a module seem not to be installed for the imports in this block.
+
+    For libraries that would take it only if it is there: msgspec asks typing_extensions for names
+    that are in ``typing`` since Python 3.11.
+    """
+    is_loaded = name in sys.modules
+    if not is_loaded:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if not is_loaded:
+            del sys.modules[name]
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Import the modules in this block without garbage collections; all that they made stays.
+
+    Collections during imports find nothing: modules, classes and functions live as long as the
+    process. Later ones do not look at them again.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
 
 
 def _unused(name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, BinaryIO, TypeVar
@@ -234,7 +234,7 @@ def _copy_in_parts(
         return {"PartNumber": number, **checksums}
 
     try:
-        with ThreadPoolExecutor(COPY_THREADS) as pool:
+        with futures.ThreadPoolExecutor(COPY_THREADS) as pool:
             parts = list(pool.map(one, range(1, -(-size // length) + 1)))
         s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **conditions)
     except BaseException:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 
 from shared.model import messages
 from shared.records import aws, env
@@ -147,7 +147,7 @@ def notify_all(queue: str, hints: Sequence[messages.Message]) -> None:
         except Exception:
             log.warning("messages to the %s queue were not sent", queue, exc_info=True)
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with futures.ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(send_some, (hints[i : i + 10] for i in range(0, len(hints), 10))))
 
 

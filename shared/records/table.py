@@ -132,6 +132,12 @@ class _Kind(MetaModel):
             if not isinstance(attribute, DiscriminatorAttribute):
                 setattr(cls, name, _Value(attribute, name))
 
+    def __dir__(cls) -> set[str]:
+        """Return the names that items have beyond PynamoDB's, which looks at them all in turn."""
+        inherited = set(Model.__mro__)
+        own = [vars(base) for base in cls.__mro__ if base not in inherited]
+        return {name for names in own for name in names}
+
 
 class Record(Model, metaclass=_Kind):
     """Base of every stored item; subclasses add attributes.

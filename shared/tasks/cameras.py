@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import msgspec
 
-_FILM = re.compile(r"(?P<folder>[^#]*)/_iblrig_(?P<label>[a-z]+)Camera\.raw\.(?P<form>mp4|avi)")
+_FILM = r"(?P<folder>[^#]*)/_iblrig_(?P<label>[a-z]+)Camera\.raw\.(?P<form>mp4|avi)"
 
 BY_STATE_MACHINE = "left"
 """The one camera that signals its frames to the state machine, where that is the clock."""
@@ -38,7 +38,7 @@ def cameras_in(paths: Collection[str]) -> list[Camera]:
     """
     extensions: dict[tuple[str, str], set[str]] = {}
     for path in paths:
-        if film := _FILM.fullmatch(path):
+        if film := re.fullmatch(_FILM, path):
             extensions.setdefault((film["label"], film["folder"]), set()).add(film["form"])
     return [
         Camera(*key, compressed="avi" not in forms) for key, forms in sorted(extensions.items())

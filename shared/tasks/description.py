@@ -30,7 +30,7 @@ FILES = (
 )
 """Files that show a device in sessions without a description (ibllib's folders)."""
 
-_NIDQ = re.compile(r"raw_ephys_data/(?:[^/]+/)?[^/]*\.nidq\.(?:meta|[ce]?bin)$")
+_NIDQ = r"raw_ephys_data/(?:[^/]+/)?[^/]*\.nidq\.(?:meta|[ce]?bin)$"
 
 
 MOST_PROTOCOLS, MOST_DEVICES = 50, 500
@@ -178,7 +178,7 @@ def clock_of(paths: Collection[str], description: Mapping[str, Any] | None) -> s
         if not isinstance(sync, Mapping) or len(sync) != 1:
             raise BadDescription(f"{DESCRIPTION_NAME}: sync must name exactly one device")
         return str(next(iter(sync)))
-    return "nidq" if any(_NIDQ.match(path) for path in paths) else "bpod"
+    return "nidq" if any(re.match(_NIDQ, path) for path in paths) else "bpod"
 
 
 class MainClock(msgspec.Struct, frozen=True):
@@ -210,7 +210,7 @@ def main_clock(paths: Collection[str], description: Mapping[str, Any] | None) ->
     device = clock_of(paths, description)
     entry = ((description or {}).get("sync") or {}).get(device)
     settings = entry if isinstance(entry, Mapping) else {}
-    recording = min((path for path in paths if _NIDQ.match(path)), default=RAW_EPHYS)
+    recording = min((path for path in paths if re.match(_NIDQ, path)), default=RAW_EPHYS)
     collection = str(settings.get("collection") or recording.rpartition("/")[0])
     try:
         names.check("collection", collection)

@@ -26,13 +26,15 @@ import json
 import logging
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from shared.tasks.declared import audio, behaviour, ephys, release, sync, video
 from shared.tasks.signature import Expected, TaskDeclaration
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +126,8 @@ def read_pipeline(path: Path) -> Pipeline:
 @cache
 def pipelines() -> dict[str, Pipeline]:
     """Return the installed pipelines by name; a faulty one is logged and left out."""
-    from importlib.metadata import entry_points  # here because it is slow to import
+    from importlib.metadata import entry_points  # here because these are slow to import
+    from pathlib import Path
 
     pipelines_by_name: dict[str, Pipeline] = {}
     for entry in entry_points(group=GROUP):

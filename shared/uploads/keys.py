@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from shared.model.images import ARRIVING
 from shared.model.prefixes import INCOMING, MANIFESTS, QUARANTINE
 
-_ARRIVED = re.compile(rf"{INCOMING}({ARRIVING})?([0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4,12}}){{4}})/")
+_ARRIVED = rf"{INCOMING}({ARRIVING})?([0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4,12}}){{4}})/"
 
 
 class Arrived(NamedTuple):
@@ -23,7 +23,7 @@ class Arrived(NamedTuple):
 def arrivals_in(message: Mapping[str, Any]) -> Iterator[Arrived]:
     """Yield the arrivals in the events of an S3 message; other objects need no action."""
     for record in message.get("Records", ()):
-        if match := _ARRIVED.match(unquote_plus(record["s3"]["object"]["key"])):
+        if match := re.match(_ARRIVED, unquote_plus(record["s3"]["object"]["key"])):
             yield Arrived(match[2], bool(match[1]))
 
 

@@ -30,7 +30,7 @@ class Incomplete(Stale):
     """Something has still to arrive before this can be done."""
 
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256 = r"[0-9a-f]{64}"
 
 
 def arrived(upload: str) -> dict[str, int]:
@@ -100,7 +100,7 @@ def sign_parts(
     stored = {part["PartNumber"]: part for part in _stored_parts(upload, file.path, multipart)}
     answer = []
     for number, sha256 in wanted:
-        if not 1 <= number <= n_parts or not _SHA256.fullmatch(sha256):
+        if not 1 <= number <= n_parts or not re.fullmatch(_SHA256, sha256):
             text = f"Parts are numbered 1 to {n_parts}, each with its SHA-256 in hexadecimal."
             raise InvalidUpload({"parts": [text]})
         size = min(part_size, file.size - (number - 1) * part_size)

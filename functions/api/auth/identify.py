@@ -17,7 +17,7 @@ from shared.catalog.memberships import labs_of
 from shared.model.people import ANONYMOUS, Caller
 from shared.records import env
 
-_TOKEN = re.compile(r"[0-9a-f]{40}")
+_FORM = r"[0-9a-f]{40}"
 
 
 def address_of(request: Any) -> str:
@@ -87,7 +87,7 @@ def _basic(request: Any) -> tuple[str, str]:
 
 def _identify(request: Any) -> Caller:
     username, password = _basic(request)
-    if password and not _TOKEN.fullmatch(password):
+    if password and not re.fullmatch(_FORM, password):
         right = passwords.checked(username, password, address_of(request)) is not None
         user = tokens.user_of(username) if right else None
         if user is None:

@@ -21,8 +21,8 @@ MAX_LENGTH = 20_000
 MAX_PAIRS = 40
 MAX_ITEMS = 2_000
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z")
-_NAME = re.compile(r"~?[A-Za-z_][A-Za-z0-9_-]*\Z")
+_NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z"
+_NAME = r"~?[A-Za-z_][A-Za-z0-9_-]*\Z"
 
 
 Select = Callable[[str, list[Where]], Selection]
@@ -62,7 +62,7 @@ def parse(query: str) -> list[tuple[str, Any, bool]]:
     pairs = []
     for name, value in zip(parts[::2], parts[1::2], strict=True):
         name = name.strip()
-        if not _NAME.match(name):
+        if not re.match(_NAME, name):
             raise BadFilter(f"{name!r} is not the name of a field.")
         meant = scalar_text(value) if _is_pattern(name) else literal(value)
         pairs.append((name.lstrip("~"), meant, name.startswith("~")))
@@ -180,7 +180,7 @@ def scalar(value: str) -> Any:
         return None
     if lowered in ("true", "false"):
         return lowered == "true"
-    if len(value) < 40 and _NUMBER.match(value):
+    if len(value) < 40 and re.match(_NUMBER, value):
         return int(value) if re.fullmatch(r"[+-]?\d+", value) else float(value)
     return value
 

@@ -40,7 +40,7 @@ MAX_DEPTH = 6
 MAX_SESSIONS = 100
 PUBLIC_LOOKUPS = frozenset(LOOKUPS) - {"test"}
 NEVER = frozenset({"password", "token", "tokens"})
-_ID = re.compile(r"(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|-?[0-9]{1,12})\Z")
+_ID = r"(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|-?[0-9]{1,12})\Z"
 
 
 def conditions(resource: Resource, query: str, select: Select) -> list[Where]:
@@ -248,7 +248,7 @@ def _check_ids(value: Any, rest: list[str], whole: str) -> None:
     if rest and rest[-1] not in ("exact", "in", "pk", "id"):
         return
     for identity in value if isinstance(value, list) else [value]:
-        if identity is not None and not _ID.match(str(identity)):
+        if identity is not None and not re.match(_ID, str(identity)):
             raise BadFilter(f"{whole!r}: {str(identity)[:60]!r} is not a valid UUID.")
 
 

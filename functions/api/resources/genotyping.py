@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from functions.api.call import Call
     from functions.api.engine.plan import Plan
 
-_BASES = re.compile(r"[ACGTURYSWKMBDHVNacgturyswkmbdhvn\s]*")
+_BASES = r"[ACGTURYSWKMBDHVNacgturyswkmbdhvn\s]*"
 
 
 def _bases(value: str) -> None:
-    if not _BASES.fullmatch(value):
+    if not re.fullmatch(_BASES, value):
         raise ValueError("Write bases by their letters (A, C, G, T; N where it may be any).")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
@@ -51,7 +52,7 @@ def quiet_hours(value: str) -> None:
     ------
     ValueError
     """
-    if value and not HOURS.fullmatch(value):
+    if value and not re.fullmatch(HOURS, value):
         raise ValueError("Write hours like 22:00-07:00.")
 
 

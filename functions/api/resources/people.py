@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -54,6 +53,8 @@ def _role(value: str) -> None:
 
 def zone_name(value: str) -> None:
     """Refuse a name that is not an IANA time zone."""
+    import zoneinfo  # only people and labs that are written have one
+
     try:
         zoneinfo.ZoneInfo(value)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

@@ -57,7 +57,7 @@ COUNTED = 100
 IN_ADDRESS = "%/:?&=+,;@!$'()*[]~"
 """Characters that are not quoted in an address; all others are, also a revision's ``#``."""
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 def _rest_of_path(request: Any) -> str:
@@ -116,7 +116,7 @@ def download() -> Response:
     """Redirect to the bytes of the dataset whose id is in the file's name."""
     request: Any = routes.current_request
     path = _rest_of_path(request)
-    ids = _UUID.findall(path.rpartition("/")[2])
+    ids = re.findall(_UUID, path.rpartition("/")[2], re.IGNORECASE)
     if not ids:
         raise not_found("Dataset")
     try:

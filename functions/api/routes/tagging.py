@@ -6,7 +6,7 @@ datasets alone, so tags that others give at the same time are kept.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -70,7 +70,7 @@ def tag_datasets(name: str) -> dict[str, Any]:
 
     asked = [(key, True) for key in dict.fromkeys(wanted.add)]
     asked += [(key, False) for key in dict.fromkeys(wanted.remove)]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with futures.ThreadPoolExecutor(AT_ONCE) as pool:
         results = list(pool.map(one, asked))
     refused = [each for each in results if isinstance(each, NotTagged)]
     return {

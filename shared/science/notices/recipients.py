@@ -5,6 +5,7 @@ People without a rule get notices about their own records (Alyx's scopes: none, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, time, timedelta
 
@@ -88,7 +89,7 @@ def quiet_until(hours: Iterable[str], now: datetime) -> datetime | None:
 
 
 def _end_of(hours: str, now: datetime) -> datetime | None:
-    match = HOURS.fullmatch(hours or "")
+    match = re.fullmatch(HOURS, hours or "")
     if not match:
         return None
     first, last = (time.fromisoformat(each) for each in match.groups())
