@@ -51,7 +51,7 @@ def template(
 
 
 def synthesize(context: dict[str, Any], outdir: Path) -> str:
-    """Run the CDK in a separate process, so that its memory and its node process end.
+    """Synthesize the stack.
 
     Parameters
     ----------
@@ -74,13 +74,39 @@ def synthesize(context: dict[str, Any], outdir: Path) -> str:
         "import json, sys; from infra.app import build; "
         "build(json.loads(sys.argv[1]), sys.argv[2]).synth()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, json.dumps(context), str(outdir)],
+    # The CDK's own validation takes longer than all the rest; ``make synth`` runs it.
+    validated = not context.get("local")
+    done = run_cdk(program, json.dumps(context), str(outdir), validated=validated)
+    if done.returncode:
+        raise RuntimeError(f"the CDK could not synthesize the stack:\n{done.stdout}")
+    return done.stdout
+
+
+def run_cdk(
+    program: str, *arguments: str, validated: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a program with the CDK in a process whose memory and node process end with it.
+
+    Parameters
+    ----------
+    program
+        Python code.
+    *arguments
+        Its ``sys.argv[1:]``.
+    validated
+        Whether the CDK validates what is synthesized.
+
+    Returns
+    -------
+    subprocess.CompletedProcess
+        Its code, and all that it printed as ``stdout``.
+    """
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
         cwd=ROOT,
         env=os.environ
         | {
-            # The CDK's own validation takes longer than all the rest; ``make synth`` runs it.
-            "CDK_VALIDATION": "false" if context.get("local") else "true",
+            "CDK_VALIDATION": "true" if validated else "false",
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         },
@@ -89,9 +115,6 @@ def synthesize(context: dict[str, Any], outdir: Path) -> str:
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise RuntimeError(f"the CDK could not synthesize the stack:\n{done.stdout}")
-    return done.stdout
 
 
 def _context() -> dict[str, Any]:

@@ -250,10 +250,11 @@ def features(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs 
 
 def _stimuli(session: Path) -> Floats | None:
     """Return when the stimuli of the first protocol with trials appeared (s)."""
-    import pandas as pd
+    import pyarrow.parquet as pq
 
+    name = "stimOn_times"
     for path in sorted(session.glob("alf/**/_ibl_trials.table.pqt")):
-        table = pd.read_parquet(path)
-        if "stimOn_times" in table:
-            return table["stimOn_times"].to_numpy(float)
+        with pq.ParquetFile(path) as table:
+            if name in table.schema_arrow.names:
+                return np.asarray(table.read(columns=[name]).column(name), float)
     return None

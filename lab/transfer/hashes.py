@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.releases.proving import crc32
+from shared.model.crc import crc32
 
 BLOCK = 2**20
 """Bytes read, hashed and sent at a time."""

@@ -348,8 +348,7 @@ def _delimited(file: BinaryIO, delimiter: str, name: str) -> Header:
     """Count the rows of a delimited table.
 
     As in the ONE client, the first line is a header, unless all its cells are numbers or times:
-    logs of rigs (ssv) have no header. Their cells may have other separators, and their bytes may
-    be corrupt; their readers skip such rows.
+    logs of rigs (ssv) have no header. Their readers skip rows with other separators or bad bytes.
     """
     if delimiter == " ":
         return _device_log(file)

@@ -4,7 +4,6 @@ A chunk is decodable by itself: it holds its model beside its samples.
 """
 
 import struct
-import zlib
 from dataclasses import astuple, dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, NamedTuple
@@ -13,11 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.codec.errors import CodecError, CorruptionError, FormatError, TruncationError
-
-try:  # hardware-assisted, and the same polynomial
-    from isal.isal_zlib import crc32
-except ImportError:  # pragma: no cover - isal has no wheel everywhere
-    crc32 = zlib.crc32
+from shared.model.crc import crc32
 
 Samples = NDArray[Any]
 

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.codec.chunk import DTYPE_CODES, DTYPES, MAX_CHANNELS, MAX_CHUNK_BYTES, crc32
+from shared.codec.chunk import DTYPE_CODES, DTYPES, MAX_CHANNELS, MAX_CHUNK_BYTES
 from shared.codec.errors import (
     CorruptionError,
     FormatError,
     TruncationError,
     UnsupportedVersionError,
 )
+from shared.model.crc import crc32
 
 VERSION = 1
 MAGIC = b"\x89FXE\r\n\x1a\n"

@@ -16,7 +16,7 @@ import zstandard
 from msgspec import Meta
 
 from shared.codec import chunk, header
-from shared.codec.chunk import MAX_CHANNELS, MAX_CHUNK_BYTES, crc32
+from shared.codec.chunk import MAX_CHANNELS, MAX_CHUNK_BYTES
 from shared.codec.entropy import inflate
 from shared.codec.errors import (
     CorruptionError,
@@ -24,6 +24,7 @@ from shared.codec.errors import (
     TruncationError,
     UnsupportedVersionError,
 )
+from shared.model.crc import crc32
 
 ALGORITHM = "fornix-ephys"
 TRAILER_MAGIC = b"FXEINDEX"

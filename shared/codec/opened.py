@@ -5,10 +5,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from shared.codec.chunk import ChunkHeader, check_alone, crc32, raw_bytes, read_header
+from shared.codec.chunk import ChunkHeader, check_alone, raw_bytes, read_header
 from shared.codec.decoder import CodedChunk, StoredChunk, Window, of_mode
 from shared.codec.errors import CorruptionError, FormatError
 from shared.codec.index import ChunkEntry, RecordingIndex
+from shared.model.crc import crc32
 
 
 class OpenedChunk:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from shared.codec import chunk
-from shared.codec.chunk import ChunkHeader, crc32
+from shared.codec.chunk import ChunkHeader
 from shared.codec.errors import CodecError, CorruptionError, FormatError
 from shared.codec.header import HEADER, RecordingHeader, read_header
 from shared.codec.index import (
@@ -15,6 +15,7 @@ from shared.codec.index import (
     read_footer,
 )
 from shared.codec.reader import Reader
+from shared.model.crc import crc32
 
 
 class FoundChunk(NamedTuple):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,13 +23,9 @@ from types import MappingProxyType
 
 import msgspec
 
+from shared.model.crc import crc32
 from shared.model.release import ReleasedFile
 from shared.releases.copy import CopiedFile
-
-try:  # hardware-assisted, and the same polynomial
-    from isal.isal_zlib import crc32
-except ImportError:  # pragma: no cover - isal has no wheel everywhere
-    crc32 = zlib.crc32
 
 Block = bytes | memoryview
 

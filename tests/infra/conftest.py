@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from infra.settings import ROOT
+from infra.local.template import run_cdk
 from tests.infra.stack import Template
 
 VAULT = "arn:aws:backup:eu-west-1:123456789012:backup-vault:elsewhere"
@@ -74,15 +71,7 @@ def syntheses(tmp_path_factory: pytest.TempPathFactory) -> Syntheses:
     out = tmp_path_factory.mktemp("cdk")
     plain, hardened = out / "plain", out / "hardened"
     asked = [(PLAIN, str(plain)), (HARDENED, str(hardened)), str(out / "bare")]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(asked)],
-        cwd=ROOT,
-        env=os.environ | {"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    done = run_cdk(PROGRAM, json.dumps(asked))
     said_of_both, began, said_of_bare = done.stdout.partition("bare\n")
     assert began, said_of_both
     return Syntheses(plain, hardened, done.returncode, said_of_bare)
