@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 
 from lab.simulate.spikes import simulate_sorting
+from lab.site import server_of
 from shared.results.build import Site
 from shared.results.reading import load_sorting
 from shared.results.render import SiteSettings
@@ -174,3 +176,13 @@ def real_trials(shared_data: Path) -> dict[str, tuple[str, pd.DataFrame]]:
         str(day): (rows["task_protocol"].iloc[0], rows.drop(columns=about).reset_index(drop=True))
         for day, rows in table.groupby("session_date")
     }
+
+
+def serve(folder: Path) -> Iterator[str]:
+    """Serve a site as `fornix site serve` does; yield its address."""
+    server = server_of(folder)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
