@@ -43,11 +43,6 @@ class WorkerPool:
         finally:
             self._stop()
 
-    def drain(self) -> None:
-        """Let each worker finish its task and start no other."""
-        for worker in self.workers:
-            worker.draining.set()
-
     def _one(self, worker: Worker, idle: float | None, most: int | None) -> None:
         try:
             worker.run(idle=idle, most=most)

@@ -10,12 +10,11 @@ trial of a session has no end and is left out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from shared.model.protocols import protocol_of
-from shared.science.behaviour.raw_task import Floats, RawTask, read_task
+from shared.science.behaviour.raw_task import Floats, RawTask
 from shared.science.behaviour.trial_events import feedback_times, first_sounds, numbers
 from shared.science.errors import RawFileInvalid, TaskUnsupported, TrialInvalid
 
@@ -98,24 +97,6 @@ def compute_habituation(task: RawTask) -> dict[str, np.ndarray]:
             "look at the rig's photodiode: its flips are not those of this task",
         )
     return whole
-
-
-def extract_habituation(
-    session: Path | str, collection: str | None = None
-) -> dict[str, np.ndarray]:
-    """Extract the trials of habituation of a session folder.
-
-    Returns
-    -------
-    dict of array
-        By file name, ``_ibl_trials.*.npy``: the attributes in :data:`SAVED`.
-
-    Raises
-    ------
-    RawFileMissing, RawFileInvalid, TrialInvalid, TaskUnsupported
-        As :func:`compute_habituation` and `read_task`.
-    """
-    return saved(compute_habituation(read_task(session, collection)))
 
 
 def saved(trials: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from shared.model.notices import HOURS
 from shared.science.notices.due import Notice
 
 NOBODY, MINE, LAB, EVERYONE = "none", "mine", "lab", "all"
-APP, MAIL, BOTH = "app", "email", "both"
+APP, BOTH = "app", "both"
 
 
 class Person(msgspec.Struct, frozen=True):

@@ -23,11 +23,11 @@ Integers = npt.NDArray[np.int64]
 COLUMNS = 4
 """Numbers per frame in ``frameData.bin``."""
 
-PINS = 4
-"""Pins of a camera; their states are the highest bits of a 32-bit word."""
-
 SYNC_PIN = 28
-"""Bit of the fourth pin, to which rigs signal the sounds."""
+"""Bit of the fourth pin, to which rigs signal the sounds.
+
+The states of a camera's four pins are the highest bits of a 32-bit word.
+"""
 
 CYCLES, WRAP = 8000.0, 128
 """Ticks a second of a camera's clock, and the seconds after which it restarts."""
