@@ -15,8 +15,8 @@ one ASGI application. This module changes some behaviour; each change has a conf
 - no request waits for a new process of its function while another process is free
   (``infra/local/processes.py``);
 - the bytes of objects are on disk only;
-- logs and errors of functions are written to files; the emulator itself keeps only the last
-  invocations;
+- logs and errors of functions are written to files, and no answer waits for them; the emulator
+  itself keeps only the last invocations;
 - the API and the site have their own addresses, without the emulator's path or host.
 
 One file, because an upgrade of ministack is then a change of one file.
@@ -31,6 +31,7 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import queue
 import re
 import threading
 import time
@@ -177,9 +178,8 @@ class Cloud:
         actions: Any = importlib.import_module("ministack.core.iam_actions")
         actions.dynamodb_transaction_checks = _each_once(actions.dynamodb_transaction_checks)
         runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
-        # ministack would wait 50 ms for logs after each answer of a function without logs.
-        runtime.Worker._drain_stderr_bounded.__defaults__ = (0.005, 0.002, 0.250)
         _keep_logs(runtime.Worker, FunctionLogs(logs))
+        _answer_at_once(runtime.Worker)
         processes = Processes(runtime)
         service: Any = importlib.import_module("ministack.services.lambda_svc")
         service.acquire_worker, service.release_worker = processes.acquire, processes.release
@@ -290,6 +290,27 @@ def _keep_logs(worker: Any, logs: FunctionLogs) -> None:
 
     worker._read_stderr = read_stderr
     service._emit_lambda_logs = emit_lambda_logs
+
+
+def _answer_at_once(worker: Any) -> None:
+    """Let no answer of a function wait for its log.
+
+    ministack holds each answer back until the function has written nothing for 5 ms, or for 50 ms
+    if it wrote nothing. Here only a failed invocation waits, because its last lines are its
+    reason; the files get all lines anyway.
+    """
+    drain = worker._drain_stderr_bounded
+
+    def drain_after_errors(self: Any, *arguments: Any, **more: Any) -> str:
+        if self._proc is None:  # so ministack leaves a failed invocation
+            return str(drain(self, *arguments, **more))
+        lines = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                lines.append(self._stderr_queue.get_nowait())
+        return "\n".join(lines)
+
+    worker._drain_stderr_bounded = drain_after_errors
 
 
 def _collect_batches(sqs: Any) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import os
+import queue
 import re
 import socket
 import subprocess
@@ -65,6 +66,8 @@ print(json.dumps({
     in inspect.getsource(app._dispatch_service_request),
     "streams": len(cloudwatch_logs._log_groups["/aws/lambda/f"]["streams"]),
     "root key": list(inspect.signature(iam_evaluator._is_root_key).parameters),
+    "failed": "proc, self._proc = self._proc, None"
+    in inspect.getsource(lambda_runtime.Worker.invoke),
     "drain": list(inspect.signature(lambda_runtime.Worker._drain_stderr_bounded).parameters),
     "read": list(inspect.signature(lambda_runtime.Worker._read_stderr).parameters),
     "surplus": [lambda_runtime._LOCAL_WORKER_TTL, callable(lambda_runtime.reap_idle_workers)],
@@ -94,6 +97,7 @@ print(json.dumps({
         "in one context": True,
         "streams": 1,
         "root key": ["access_key_id"],
+        "failed": True,
         "drain": ["self", "first_line_wait", "idle_confirm", "hard_cap"],
         "read": ["self"],
         "surplus": [ministack.SURPLUS_SECONDS, True],
@@ -106,6 +110,29 @@ print(json.dumps({
 
 
 # -- what it keeps to itself -------------------------------------------------------------------
+
+
+class Process:
+    """As ministack's process of a function, which is gone after a failed invocation."""
+
+    def __init__(self, *lines: str, failed: bool = False) -> None:
+        self._proc = None if failed else "running"
+        self._stderr_queue: queue.Queue[str] = queue.Queue()
+        for line in lines:
+            self._stderr_queue.put(line)
+
+    def _drain_stderr_bounded(self, first_line_wait: float = 0.05) -> str:
+        return f"waited up to {first_line_wait} s"
+
+
+def test_only_a_failed_invocation_waits_for_its_log() -> None:
+    class Patched(Process):
+        pass
+
+    ministack._answer_at_once(Patched)
+    assert Patched()._drain_stderr_bounded() == ""
+    assert Patched("a", "b")._drain_stderr_bounded(first_line_wait=1) == "a\nb"
+    assert Patched("a", failed=True)._drain_stderr_bounded(0.1) == "waited up to 0.1 s"
 
 
 def test_code_is_hashed_once_until_its_file_is_gone(tmp_path: Path) -> None:
