@@ -3,9 +3,10 @@
 `shared.records.transactions` writes one small item with each transaction, in one partition per day
 (``CHG#2026-01-31`` / time and a random tail). The item carries the changed rows of the search
 index. So readers catch up by one query, and the index as of any recent moment can be rebuilt,
-which makes a page token a consistent snapshot. The item also carries the stored items, from which
-the journal in S3 is written. A partition takes about 500 changes a second. Items expire after
-`KEPT`.
+which makes a page token a consistent snapshot. The stored items, from which the journal in S3 is
+written, lie in partitions of their own: DynamoDB charges a query by the size of whole items, and
+every request reads the last seconds of the feed. A partition takes about 500 changes a second.
+Items expire after `KEPT`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import secrets
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -38,9 +39,10 @@ KEPT = timedelta(days=4)
 """Lifetime of the feed's items; older snapshots of the index are useless."""
 
 FEED = "CHG"
+IMAGES = "CHG#items"
 SECRETS = "CHGX"
-"""Partitions by day: of listed or journaled items, and of credentials, which only the journal
-may read."""
+"""Partitions by day: of the index's rows, of the journal's items, and of its credentials, which
+only the journal may read."""
 
 IN_TABLE = {"_k": {"S": "@"}}
 """Stands for an item that readers get from the table, because it never or hardly changes."""
@@ -53,7 +55,7 @@ LARGEST = 300_000
 
 
 class FeedEntry(Record, discriminator="Change"):
-    """The changes of one transaction: new rows of the index, and new items of the table.
+    """The changes of one transaction: new rows of the index, or new items of the table.
 
     Attributes
     ----------
@@ -83,41 +85,46 @@ def first_version() -> int:
 def entries(
     rows: Sequence[Any], images: Sequence[Any], *, secret: bool = False
 ) -> list[FeedEntry]:
-    """Return the feed's items for one transaction; several if one would be too large.
+    """Return the feed's items for one transaction.
 
     Parameters
     ----------
     rows, images : sequence
         Rows and images in the form of `FeedEntry`.
     secret : bool
-        Whether they go to the partition that only the journal may read.
+        Whether the images go to the partition that only the journal may read.
     """
-    if not rows and not images:
+    feed, attribute = (SECRETS, "sealed") if secret else (IMAGES, "images")
+    return [
+        *_entries(FEED, "rows", rows, _json),
+        *_entries(feed, attribute, images, msgspec.json.encode),
+    ]
+
+
+def _json(rows: Sequence[Any]) -> bytes:
+    """Return rows as JSON in which what is not a number stays so; msgspec would write null."""
+    return json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _entries(
+    feed: str, attribute: str, changed: Sequence[Any], encode: Callable[[Sequence[Any]], bytes]
+) -> list[FeedEntry]:
+    """Return items with some rows or images; several if one would be too large."""
+    if not changed:
         return []
     at = moment.now()
-    texts = [
-        json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode() if rows else b"",
-        msgspec.json.encode(images) if images else b"",
-    ]
-    packed = [zlib.compress(text, 6) if text else None for text in texts]
-    if sum(len(part or b"") for part in packed) > LARGEST and len(rows) + len(images) > 1:
-        some, few = len(rows) // 2, len(images) // 2
-        halves = (
-            ((rows, []), ([], images))  # the rows of one, the item of one: nothing to halve
-            if rows and images and not (some and few)
-            else ((rows[:some], images[:few]), (rows[some:], images[few:]))
-        )
-        return [entry for half in halves for entry in entries(*half, secret=secret)]
-    return [
-        FeedEntry(
-            pk=f"{SECRETS if secret else FEED}#{at:%Y-%m-%d}",
-            sk=f"{moment.stamp(at)}#{secrets.token_hex(4)}",
-            rows=packed[0],
-            images=None if secret else packed[1],
-            sealed=packed[1] if secret else None,
-            expires=int((at + KEPT).timestamp()),
-        )
-    ]
+    packed = zlib.compress(encode(changed), 6)
+    if len(packed) > LARGEST and len(changed) > 1:
+        half = len(changed) // 2
+        parts = (changed[:half], changed[half:])
+        return [entry for part in parts for entry in _entries(feed, attribute, part, encode)]
+    entry = FeedEntry(
+        pk=f"{feed}#{at:%Y-%m-%d}",
+        sk=f"{moment.stamp(at)}#{secrets.token_hex(4)}",
+        expires=int((at + KEPT).timestamp()),
+    )
+    setattr(entry, attribute, packed)
+    return [entry]
 
 
 def since(cursor: str, seen: set[str] | None = None) -> Iterator[Change]:

@@ -313,7 +313,7 @@ def entries_since(cursor: str, seen: Collection[str] = frozenset()) -> Iterator[
 
     Those whose names were ``seen`` are neither unpacked nor completed from the table.
     """
-    plain = feed.packed_since(cursor, "i")
+    plain = feed.packed_since(cursor, "i", feed.IMAGES)
     sealed = feed.packed_since(cursor, "sealed", feed.SECRETS)
     for name, packed in heapq.merge(plain, sealed, key=lambda each: each[0]):
         if name in seen:

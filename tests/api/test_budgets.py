@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import uuid
 
 import pytest
 
 from shared import catalog
 from shared.datasets.register import register_datasets
+from shared.model import moment
+from shared.records import feed
 from shared.records.items import Dataset
 from shared.records.meter import metered
 from shared.sessions.contents import session_and_datasets
@@ -125,12 +128,13 @@ def test_a_new_session_is_one_look_at_the_feed_and_one_transaction(api: Api, eid
     with metered() as cost:
         api.ok("POST", "/sessions", body)
     assert cost.by_operation.keys() <= {"Query", "TransactWriteItems"}
-    # Five items of the session, and the subject, which names the lab and the user too
-    assert cost.by_operation["TransactWriteItems"] <= 14
+    # Five items of the session and one for the journal, and the subject, which names the lab and
+    # the user too
+    assert cost.by_operation["TransactWriteItems"] <= 16
     with metered() as cost:
         named = {"users": ["fimbrialab_manager"], "procedures": ["Histology"]}
         api.ok("POST", "/sessions", {**body, "number": 3, **named})
-    assert cost.by_operation["TransactWriteItems"] <= 18
+    assert cost.by_operation["TransactWriteItems"] <= 20
 
 
 def test_a_login_from_a_known_place_remembers_it_once_a_day(api: Api) -> None:
@@ -185,5 +189,30 @@ def test_registering_files_takes_few_requests_however_many_they_are(
     with metered() as cost:
         api.ok("POST", "/register-file", body)
     assert cost.requests <= most
-    # Each dataset, and the book, the session, the audit entry and the feed's, of 1 kB or two
-    assert cost.by_operation["TransactWriteItems"] <= 2 * n + (8 if n == 1 else 10)
+    # Each dataset, and the book, the session, the audit entry, the feed's and the journal's, of
+    # 1 kB or two
+    assert cost.by_operation["TransactWriteItems"] <= 2 * n + (10 if n == 1 else 12)
+
+
+def test_a_request_after_many_writes_reads_their_rows_and_no_more(api: Api, eid: str) -> None:
+    # Given a hundred weights of the last seconds, written by another process
+    rows = [
+        {"subject": "FI_001", "weight": 20.0 + n / 10, "date_time": f"2024-07-01T10:{n:02d}:00"}
+        | {"id": str(uuid.uuid4()), "json": {"noted": f"{n} " * 200}}
+        for n in range(60)
+    ]
+    api.ok("GET", "/weighings")
+    api.ok("POST", "/import", {"resource": "weighings", "rows": rows}, user="admin")
+    catalog.reset_for_tests()
+    # When a process looks at the feed again and again, then it pays for rows of the index alone
+    catalog.start_request()
+    catalog.table("weighing")
+    catalog.start_request()
+    with metered() as cost:
+        catalog.table("weighing")
+    written = list(feed.FeedEntry.query(f"{feed.FEED}#{moment.stamp()[:10]}"))
+    images = list(feed.FeedEntry.query(f"{feed.IMAGES}#{moment.stamp()[:10]}"))
+    assert all(entry.images is None for entry in written)
+    assert images
+    size = sum(len(entry.rows or b"") + 200 for entry in written)
+    assert cost.units <= size / 4096 + 2

@@ -210,10 +210,11 @@ def test_what_a_stopped_writer_commits_late_is_found(flow: Flow) -> None:
     append()
     # Given an entry whose writer was stopped for an hour before it was committed
     documents.create("tag", "late", {"name": "late"}, who="a")
-    (entry,) = [e for e in feed.FeedEntry.query(f"CHG#{moment.stamp()[:10]}") if b"late" in _of(e)]
+    day = f"{feed.IMAGES}#{moment.stamp()[:10]}"
+    (entry,) = [e for e in feed.FeedEntry.query(day) if b"late" in _of(e)]
     entry.delete()
     entry.sk = moment.stamp(moment.now() - dt.timedelta(hours=1)) + "#late"
-    entry.pk = f"CHG#{entry.sk[:10]}"
+    entry.pk = f"{feed.IMAGES}#{entry.sk[:10]}"
     append()
     entry.save()
     append()
@@ -236,7 +237,7 @@ def test_a_journal_that_nobody_wrote_for_days_starts_from_the_table(
     append()
     steps()[0]()
     # Given a feed that has forgotten what was not journaled
-    for each in list(feed.FeedEntry.query(f"CHG#{moment.stamp()[:10]}")):
+    for each in list(feed.FeedEntry.query(f"{feed.IMAGES}#{moment.stamp()[:10]}")):
         each.delete()
     monkeypatch.setattr(feed, "KEPT", appending.MARGIN)
     # When the journal is written again
