@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from shared.catalog.index import table
@@ -14,6 +16,7 @@ from shared.records.where import Where
 
 if TYPE_CHECKING:
     from shared.science.water.control import WaterControl
+    from shared.science.water.records import Weighing
 
 Row = Mapping[str, Any]
 
@@ -33,6 +36,18 @@ def _wall(value: str) -> datetime:
     return datetime.fromisoformat(str(moment.naive(value)))
 
 
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "surgery": ("subject", "start_time", "implant_weight"),
+    "water-restriction": ("subject", "start_time", "end_time", "reference_weight"),
+    "weighing": ("subject", "date_time", "weight"),
+    "watering": ("subject", "date_time", "water_administered", "session"),
+}
+"""What the rules need of each kind of record."""
+
+A_DAY_AND_MORE = timedelta(hours=48)
+"""Waters of a lab's present day began less than this ago, whatever its time zone."""
+
+
 def control(subject: Row) -> WaterControl:
     """Return the water control of a subject, in its lab's wall clock.
 
@@ -46,24 +61,30 @@ def control(subject: Row) -> WaterControl:
 
 def controls(subjects: Sequence[Row]) -> dict[str, WaterControl]:
     """Return the water control of several subjects by nickname, by one pass over each kind."""
-    if not subjects:
-        return {}
-    names = {row["nickname"] for row in subjects}
-    if len(names) == 1:
-        condition = Where("subject", "exact", next(iter(names)))
-    else:
-        condition = Where("subject", "in", names)
-    records: dict[str, dict[str, list[Row]]] = {}
-    for kind in ("surgery", "water-restriction", "weighing", "watering"):
-        records[kind] = defaultdict(list)
-        for row in table(kind).select([condition]).all():
-            records[kind][row["subject"]].append(row)
+    return _controls(subjects, {kind: _records(kind, subjects) for kind in FIELDS})
+
+
+def _controls(
+    subjects: Sequence[Row], records: Mapping[str, Mapping[str, Sequence[Row]]]
+) -> dict[str, WaterControl]:
+    """Return the water control of subjects by nickname, from records by kind and nickname."""
     return {
         row["nickname"]: _control(
-            row, {kind: rows[row["nickname"]] for kind, rows in records.items()}
+            row, {kind: rows.get(row["nickname"], ()) for kind, rows in records.items()}
         )
         for row in subjects
     }
+
+
+def _records(kind: str, subjects: Sequence[Row], *more: Where) -> dict[str, list[Row]]:
+    """Return the records of one kind that subjects have, by nickname, by one pass."""
+    names = {row["nickname"] for row in subjects}
+    several = Where("subject", "in", names)
+    condition = several if len(names) != 1 else Where("subject", "exact", next(iter(names)))
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in table(kind).select([condition, *more]).all(FIELDS[kind]):
+        found[row["subject"]].append(row)
+    return found
 
 
 def _control(subject: Row, mine: Mapping[str, Sequence[Row]]) -> WaterControl:
@@ -121,22 +142,52 @@ def local(when: datetime, lab: str | None) -> datetime:
 
 
 def summaries(subjects: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """Return the water values of subjects by nickname, by one pass over each kind."""
-    names = {subject["nickname"] for subject in subjects}
-    ever = table("water-restriction").select([Where("subject", "in", names)]).values("subject")
-    restricted = [subject for subject in subjects if subject["nickname"] in ever]
+    """Return the water values of subjects by nickname, by one pass over each kind.
+
+    Of the weights and waters of a mouse, which may be thousands, only those that count are read
+    into objects.
+    """
     values: dict[str, dict[str, Any]] = {subject["nickname"]: dict(EMPTY) for subject in subjects}
-    for subject, control_ in zip(restricted, controls(restricted).values(), strict=True):
-        now = now_in(subject["lab"])
-        expected = control_.expected_water(now)
-        restriction = control_.restriction_at(now)
-        values[subject["nickname"]] = {
-            "reference_weight": control_.reference_weight(now),
+    restrictions = _records("water-restriction", subjects)
+    restricted = [subject for subject in subjects if restrictions.get(subject["nickname"])]
+    if not restricted:
+        return values
+    recent = (moment.now() - A_DAY_AND_MORE).isoformat()
+    records = {
+        "water-restriction": restrictions,
+        "surgery": _records("surgery", restricted),
+        "watering": _records("watering", restricted, Where("date_time", "gte", recent)),
+        "weighing": {},
+    }
+    without_weights = _controls(restricted, records)
+    weighings = _records("weighing", restricted)
+    for subject in restricted:
+        name, now = subject["nickname"], now_in(subject["lab"])
+        restriction = without_weights[name].restriction_at(now)
+        counting = _last_of_days(
+            weighings.get(name, ()),
+            {now.date(), restriction.start.date() if restriction else None},
+        )
+        found = replace(without_weights[name], weighings=counting)
+        expected = found.expected_water(now)
+        values[name] = {
+            "reference_weight": found.reference_weight(now),
             "last_water_restriction": restriction.start.isoformat() if restriction else None,
             "expected_water": expected,
-            "remaining_water": expected - control_.given_water(now),
+            "remaining_water": expected - found.given_water(now),
         }
     return values
+
+
+def _last_of_days(rows: Sequence[Row], days: Iterable[date | None]) -> list[Weighing]:
+    """Return the last weighing up to the end of each day: no other counts on these days."""
+    from shared.science.water.records import Weighing
+
+    latest_first = sorted(rows, key=itemgetter("date_time"))[::-1]
+    # A day's times begin with it, and "~" sorts behind all of them.
+    ends = [f"{day.isoformat()}~" for day in days if day]
+    found = [next((row for row in latest_first if row["date_time"] < end), None) for end in ends]
+    return [Weighing(_wall(row["date_time"]), float(row["weight"])) for row in found if row]
 
 
 def status(found: WaterControl, now: datetime) -> dict[str, Any]:
