@@ -7,7 +7,7 @@ BIN := .venv/bin
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
-setup: .venv/.installed node_modules/.installed .build/app.json  ## everything a fresh machine needs
+setup: .venv/.installed node_modules/.installed .build/app.json .venv/.template  ## everything a fresh machine needs
 
 .venv/.installed: requirements.lock pyproject.toml
 	@# Debian's python3 may lack ensurepip: then the outer pip fills the environment.
@@ -32,6 +32,10 @@ DECLARED := $(wildcard functions/api/forms.py functions/api/engine/declarations.
 	node_modules/.bin/tsc --project site/app
 	node_modules/.bin/tsc --project site/app/tsconfig.sw.json
 	node site/app/build.mjs
+
+.venv/.template: .venv/.installed node_modules/.installed $(wildcard infra/*.py) cdk.json $(DECLARED)
+	$(BIN)/python -m infra.local.template
+	touch $@
 
 app: .build/app.json  ## the notebook app, types checked, in .build/app
 

@@ -20,6 +20,7 @@ import shared.sessions.store
 import shared.work.item  # noqa: F401 - sessions, datasets and tasks are listed
 from functions.analysis.bucket import Bucket
 from functions.api.auth import passwords
+from infra.settings import RECORDS_READY
 from shared import catalog
 from shared.catalog import cache_tables
 from shared.records import documents, env, reference
@@ -77,26 +78,37 @@ def main(administrator: str, outputs: Path | None) -> None:
         os.environ["FORNIX_SITE_BUCKET"] = stack["SiteBucket"]
         os.environ["FORNIX_DATA_BUCKET"] = stack["DataBucket"]
         os.environ["FORNIX_PUBLIC_ACCOUNT"] = stack.get("PublicAccount", "")
+    if not documents.find("user", administrator):
+        _first_administrator(administrator)
+    reference.load()
+    click.echo(RECORDS_READY)
     site = Bucket(os.environ["FORNIX_SITE_BUCKET"])
     publish(site)
     publish_notebook(site)
-    reference.load()
     if regions := reference.allen_regions():
         reference.load_brain_regions(regions)
     cache_tables.build()  # a client may ask for them before there is a session
     if public := env.public_account():
         publish_account(*public)
-    if documents.find("user", administrator):
-        return
+
+
+def _first_administrator(username: str) -> None:
+    """Ask for the first administrator's password, and create the account.
+
+    Raises
+    ------
+    click.ClickException
+        The password is weak.
+    """
     if sys.stdin.isatty():
         password = click.prompt(
-            f"Password for {administrator}", hide_input=True, confirmation_prompt=True
+            f"Password for {username}", hide_input=True, confirmation_prompt=True
         )
     else:
         password = sys.stdin.read().strip()
-    if weak := passwords.weakness(password, (administrator,)):
+    if weak := passwords.weakness(password, (username,)):
         raise click.ClickException(weak)
-    bootstrap_administrator(administrator, password)
+    bootstrap_administrator(username, password)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ APP = "/app"
 API_PREFIX = "/rest"
 """Path of the API on the site, for the site's own pages and their cookie."""
 
+RECORDS_READY = "the administrator and the lists of names are there"
+"""Printed by ``infra.prepare`` when the API can be used; the site's files follow."""
+
 
 @dataclass(frozen=True)
 class Deployment:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from infra.local.expiry import expire
 from infra.local.home import Home
 from infra.local.ministack import REGION
 from infra.local.seed import ADMINISTRATOR, LABS, draw_passwords, seed
-from infra.settings import ROOT
+from infra.settings import RECORDS_READY, ROOT
 from infra.sources import code_hash
 from lab.client import ClientError
 
@@ -69,10 +70,10 @@ class System:
         self.cloud.start()
         try:
             deploy(self.cloud, LABS, progress=tell)
-            tell("preparing the site and the lists of names")
-            self._prepare()
-            tell("seeding labs, users, subjects")
-            seed(self.home)
+            tell("preparing the lists of names and the site")
+            with self._prepared():
+                tell("seeding labs, users, subjects")
+                seed(self.home)
             tell("reconciling")
             self.reconcile()
             tell("ready")
@@ -83,25 +84,48 @@ class System:
             self.cloud.stop()
             raise
 
-    def _prepare(self) -> None:
-        """Publish the site's fixed files and create the first administrator, if not yet done."""
+    @contextlib.contextmanager
+    def _prepared(self) -> Iterator[None]:
+        """Create the first administrator, and publish the site's fixed files during the block.
+
+        Nothing is done that an earlier start has done.
+
+        Raises
+        ------
+        CloudError
+            With what the program printed.
+        """
         done = self.home.path / "prepared"
         mark = code_hash(self._site_files())
         if done.exists() and done.read_text() == mark:
+            yield
             return
         password = draw_passwords(self.home)[ADMINISTRATOR]["password"]
-        run = subprocess.run(
-            [sys.executable, "-m", "infra.prepare", ADMINISTRATOR],
+        with subprocess.Popen(
+            [sys.executable, "-u", "-m", "infra.prepare", ADMINISTRATOR],
             cwd=ROOT,
             env=os.environ | self.environment(),
-            input=password,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-        )
-        if run.returncode:
-            raise CloudError(f"the first administrator and the site's files:\n{run.stdout}")
+        ) as run:
+            try:
+                assert run.stdin  # noqa: S101 - it is a pipe
+                assert run.stdout  # noqa: S101
+                run.stdin.write(password)
+                run.stdin.close()
+                printed = []
+                for line in run.stdout:
+                    printed.append(line)
+                    if line.strip() == RECORDS_READY:
+                        yield
+                if run.wait():
+                    raise CloudError(
+                        f"the first administrator and the site's files:\n{''.join(printed)}"
+                    )
+            finally:
+                run.kill()
         done.write_text(mark)
 
     @staticmethod

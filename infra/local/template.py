@@ -135,3 +135,9 @@ def _fingerprint(context: dict[str, Any]) -> str:
     parts += [version("aws-cdk-lib"), sys.version]
     digest.update(json.dumps(parts, sort_keys=True).encode())
     return digest.hexdigest()[:32]
+
+
+if __name__ == "__main__":  # part of ``make setup``, so that the first start need not wait for it
+    from infra.local.seed import LABS
+
+    template(LABS, print)
