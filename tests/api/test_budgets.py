@@ -171,6 +171,25 @@ def test_the_detail_of_a_session_with_150_datasets_is_one_query_of_8_units(
     assert cost.by_operation["Query"] <= 8 + caught_up.units
 
 
+def test_datasets_by_their_ids_read_themselves_and_not_their_session(api: Api, eid: str) -> None:
+    fill(eid, 150)
+    listed = api.ok("GET", f"/datasets?session={eid}")
+    one, two = [row["url"][-36:] for row in listed["results"][:2]]
+    for path, found in (
+        (f"/datasets/{one}", 1),
+        (f"/datasets?id={one}", 1),
+        (f"/datasets?django=id__in,['{one}','{two}']", 2),
+    ):
+        api.ok("GET", path)
+        with metered() as cost:
+            answer = api.ok("GET", path)
+        rows = answer.get("results", [answer])
+        assert {row["url"][-36:] for row in rows} == {*[one, two][:found]}
+        # The session's pointer and row, and each dataset; the change feed besides
+        assert cost.by_operation["BatchGetItem"] <= 4 + 2 * found
+        assert cost.requests <= 6
+
+
 def test_a_list_is_answered_from_memory(api: Api, eid: str) -> None:
     api.ok("GET", "/sessions")
     with metered() as cost:

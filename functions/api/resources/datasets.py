@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ class Datasets(Store):
         if not read_values.is_uuid(key):
             raise not_found("Dataset")
         # The index knows its path; the table is asked for this one alone.
-        found = self.fill(resource, _indexed(key.lower()), call)
+        found = self.fill(resource, _indexed([key.lower()]), call)
         if not found:
             raise not_found("Dataset")
         item: Dataset = found[0]["_item"]
@@ -94,12 +94,13 @@ class Datasets(Store):
                 continue
             wanted = [where.value] if where.lookup == "exact" else list(where.value)
             if where.field == "id":
-                owners = owners_of([str(identity).lower() for identity in wanted])
-            elif where.field == "session" and len(wanted) <= 2:
+                rows = self.fill(resource, _indexed([str(each).lower() for each in wanted]), call)
+                return _matching(((row["_item"], row["_session"]) for row in rows), wheres)
+            if where.field == "session" and len(wanted) <= 2:
                 owners = [str(identity) for identity in wanted]
             else:
                 continue
-            return _matching(owners, wheres)
+            return _matching(_stored(owners), wheres)
         if not stored:
             return None
         indexed = [where for where in wheres if not isinstance(where, OnStored)]
@@ -107,7 +108,7 @@ class Datasets(Store):
         if len(among) > MAX_SESSIONS:
             text = f"This looks into the datasets of {len(among)} sessions, more than "
             raise BadFilter(f"{text}{MAX_SESSIONS}; name the sessions, the animal or days too.")
-        return _matching(sorted(among), wheres)
+        return _matching(_stored(sorted(among)), wheres)
 
     def fill(self, resource: Resource, rows: list[Body], call: Call) -> list[Body]:
         """Return rows of the index with their stored datasets."""
@@ -258,14 +259,15 @@ class Datasets(Store):
         delete_notes(resource, {"id": item.uuid}, call)
 
 
-def _indexed(identity: str) -> list[Body]:
-    """Return the row of the dataset with an id, in the index; none if there is no such dataset."""
-    of_owners = Where("session", "in", set(owners_of([identity], strong=True)))
+def _indexed(identities: Sequence[str]) -> list[Body]:
+    """Return the rows of the datasets with some ids, in the index; none for an unknown id."""
+    of_owners = Where("session", "in", set(owners_of(identities, strong=True)))
     rows = catalog.table("dataset").select([of_owners])
     named = rows.all(("session", "path", "foreign_id", "default_dataset"))
-    found = [row for row in named if row_id(row) == identity]
     # Whoever took the id of a dataset to come does not hide the one whose path gives it
-    return sorted(found, key=lambda row: bool(row.get("foreign_id")))[:1]
+    named.sort(key=lambda row: not row.get("foreign_id"))
+    by_id = {row_id(row): row for row in named}
+    return [by_id[identity] for identity in dict.fromkeys(identities) if identity in by_id]
 
 
 def checked_hash(value: str | None) -> str | None:
@@ -284,20 +286,26 @@ def _keep_place(item: Dataset, new: Mapping[str, Any]) -> None:
             raise Invalid({name: [message]})
 
 
-def _matching(owners: Iterable[str], wheres: Sequence[Where]) -> list[Body]:
-    """Return the datasets of some sessions that fulfil all conditions."""
+def _stored(owners: Iterable[str]) -> Iterator[tuple[Dataset, Any]]:
+    """Yield the datasets of some owners, each with its session if it has one."""
+    for owner in owners:
+        session = brief(owner if "#" not in owner else None)
+        for item in datasets_of(owner):
+            yield item, session
+
+
+def _matching(found: Iterable[tuple[Dataset, Any]], wheres: Sequence[Where]) -> list[Body]:
+    """Return those of some datasets that fulfil all conditions."""
     indexed = [
         where for where in wheres if where.field != "id" and not isinstance(where, OnStored)
     ]
     rest = [where for where in wheres if where.field == "id" or isinstance(where, OnStored)]
     tests = [where.on_rows() for where in [*on_stored("dataset", indexed), *rest]]
     matching = []
-    for owner in owners:
-        session = brief(owner if "#" not in owner else None)
-        for item in datasets_of(owner):
-            row: Body = {**item.row(), "id": item.uuid, "_item": item, "_session": session}
-            if all(test(row) for test in tests):
-                matching.append(row)
+    for item, session in found:
+        row: Body = {**item.row(), "id": item.uuid, "_item": item, "_session": session}
+        if all(test(row) for test in tests):
+            matching.append(row)
     return matching
 
 
