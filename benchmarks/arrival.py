@@ -74,10 +74,11 @@ def send(cloud: Any, admin: Any, folder: Path, day: dt.date, trials: int) -> tup
 
     def page_is_there() -> bool:
         try:
-            admin.request("GET", f"/lab-pages/{LAB}/{addresses.session_data(eid)}")
+            shown = admin.get(f"/lab-pages/{LAB}/{addresses.session_data(eid)}")
         except (RecordMissing, RequestRefused):
             return False
-        return True
+        # A page is there from the registration on; this one has what the tasks made.
+        return bool(shown.get("trials"))
 
     page = wait_for(page_is_there)
     claims = []

@@ -64,12 +64,13 @@ changes it, or it grows with each invocation (logs, metrics) and nothing depends
 functions' logs are in separate files. Saving such state each second would become ever slower.
 """
 
-COLLECT_SECONDS = 0.25
+COLLECT_SECONDS = 0.1
 """How long messages for a function are collected; on AWS it is a second (``infra.functions``)."""
 
-SURPLUS_SECONDS = 60
-"""How long a function's further processes stay idle before they end; the first one stays. At a
-start all schedules fire at once and leave several of each function."""
+SURPLUS_SECONDS = 20
+"""How long a function's further processes stay idle before they end; the first one stays, unless
+it has grown (`infra.local.processes`). At a start all schedules fire at once and leave several of
+each function."""
 
 STREAMS_KEPT = 100
 """Log streams per function that CloudWatch Logs keeps; each invocation adds one."""
@@ -183,6 +184,7 @@ class Cloud:
         processes = Processes(runtime)
         service: Any = importlib.import_module("ministack.services.lambda_svc")
         service.acquire_worker, service.release_worker = processes.acquire, processes.release
+        service.reap_idle_workers = processes.reap
         service._write_code_blob = _writing_once(service._write_code_blob, service.CODE_BLOB_DIR)
         _collect_batches(importlib.import_module("ministack.services.sqs"))
         _lose_no_message(importlib.import_module("ministack.services.sqs"))

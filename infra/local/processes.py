@@ -2,20 +2,26 @@
 
 If all processes are busy, ministack starts another one, and the request waits until it is ready:
 seconds on a busy computer. Here a process starts in the background, one at a time, and the request
-takes the first free one.
+takes the first free one. ministack keeps a function's first process for ever; here it ends when it
+is idle and has grown, unless people wait for the function.
 """
 
 from __future__ import annotations
 
 import contextvars
 import logging
+import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 FUNCTIONS = frozenset({"fornix-api"})
 """Functions that people wait for and that never call themselves: a self-call would wait for ever.
 """
+
+GROWN_MB = 220
+"""Memory from which an idle process is not worth keeping: a large build or journal leaves it."""
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +38,7 @@ class Processes:
     def __init__(self, runtime: Any) -> None:
         self._runtime = runtime
         self._acquire, self._release = runtime.acquire_worker, runtime.release_worker
+        self._reap = runtime.reap_idle_workers
         self._freed = threading.Condition()
         self._starting: set[str] = set()
 
@@ -83,6 +90,21 @@ class Processes:
         with self._freed:
             self._freed.notify_all()
 
+    def reap(self, ttl: float | None = None) -> int:
+        """End idle processes: further ones, and those that have grown; return how many."""
+        ended: int = self._reap(ttl)
+        idle_since = time.time() - (self._runtime._LOCAL_WORKER_TTL if ttl is None else ttl)
+        grown = []
+        with self._runtime._lock:
+            for pool in self._runtime._workers.values():
+                for process in list(pool):
+                    idle = not process.in_use and process.last_used < idle_since
+                    if idle and process.func_name not in FUNCTIONS and memory(process) > GROWN_MB:
+                        pool.remove(process)
+                        grown.append(process)
+        self._runtime.kill_workers(grown)
+        return ended + len(grown)
+
     @staticmethod
     def _lend(process: Any) -> Any:
         process.in_use, process.last_used = True, time.time()
@@ -103,3 +125,13 @@ class Processes:
 
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(start,), daemon=True).start()
+
+
+def memory(process: Any) -> float:
+    """Return the resident memory of a function's process, MB; 0 where the system does not tell."""
+    started = process._proc
+    try:
+        pages = int(Path(f"/proc/{started.pid}/statm").read_text().split()[1])
+    except (OSError, AttributeError):  # not Linux, or it has ended
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -13,6 +13,11 @@ import numpy as np
 import pandas as pd
 
 N_CHANNELS = 384
+NEAREST, MARGIN = 20.0, 20.0
+"""Least distance of two neurons and how far they lie beside the sites, µm: ``minimum_distance`` and
+``margin_um`` of SpikeInterface's generator of ground
+truth (``generate_unit_locations``, 0.105), whose neurons sorters are judged by."""
+
 EVENTS = ("stimOn_times", "firstMovement_times", "feedback_times")
 
 
@@ -55,7 +60,7 @@ def simulate_sorting(
     coordinates = np.column_stack([np.tile([16.0, 48.0, 0.0, 32.0], N_CHANNELS // 4), y])
     # A separate generator keeps a seed's spikes: each neuron has its own position and shape.
     own = np.random.default_rng([seed, 1])
-    places = np.column_stack([own.uniform(0, 48, n_units), depths])
+    places = np.column_stack([_apart(own.uniform(0, 48, n_units), depths, seed), depths])
     shapes = _shapes(own, n_units)
     apart = np.linalg.norm(coordinates[None] - places[:, None], axis=2)
     nearest = apart.argmin(axis=1)
@@ -80,6 +85,29 @@ def write_sorting(files: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         np.save(folder / name, content)
+
+
+def _apart(across: np.ndarray, depths: np.ndarray, seed: int) -> np.ndarray:
+    """Return positions across the probe (µm) at which no neuron is too near to another.
+
+    Those that are too near are drawn anew, at their depth; where there is no room, the place
+    farthest from the others is taken.
+
+    Parameters
+    ----------
+    across, depths : array of (n_units,)
+        Positions, µm; depths ascend.
+    seed : int
+    """
+    rng = np.random.default_rng([seed, 2])
+    placed = across.copy()
+    for unit in range(1, len(placed)):
+        near = np.flatnonzero(depths[unit] - depths[:unit] < NEAREST)
+        drawn = np.concatenate([placed[[unit]], rng.uniform(-MARGIN, 48 + MARGIN, 100)])
+        gaps = np.hypot(drawn[:, None] - placed[near], depths[unit] - depths[near])
+        least = gaps.min(axis=1, initial=NEAREST)
+        placed[unit] = drawn[least.argmax()]  # the first of the best: its own place, if it is good
+    return placed
 
 
 def _fire(rng: np.random.Generator, rate: float, end: float) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import SimpleNamespace
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from infra.local import processes
 from infra.local.processes import Processes
 
 API = "fornix-api"
@@ -19,7 +22,8 @@ class Runtime(SimpleNamespace):
     """What of ministack lends processes; one starts when it is let."""
 
     def __init__(self) -> None:
-        super().__init__(_lock=threading.Lock(), _workers={})
+        super().__init__(_lock=threading.Lock(), _workers={}, _LOCAL_WORKER_TTL=20.0)
+        self.killed: list[Any] = []
         self.let = threading.Event()
         self.asked = threading.Semaphore(0)
         self.broken = False
@@ -32,6 +36,12 @@ class Runtime(SimpleNamespace):
 
     def acquire_worker(self, *_: Any, **__: Any) -> tuple[Any, str]:
         return SimpleNamespace(in_use=True), "ministack's own"
+
+    def reap_idle_workers(self, ttl: float | None = None) -> int:
+        return 1
+
+    def kill_workers(self, processes: list[Any]) -> None:
+        self.killed += processes
 
     def release_worker(self, process: Any) -> None:
         with self._lock:
@@ -51,22 +61,22 @@ def runtime() -> Iterator[Runtime]:
     runtime.let.set()
 
 
-def later(pool: ThreadPoolExecutor, processes: Processes) -> Future[tuple[Any, str]]:
-    return pool.submit(processes.acquire, API, {}, b"")
+def later(pool: ThreadPoolExecutor, lent: Processes) -> Future[tuple[Any, str]]:
+    return pool.submit(lent.acquire, API, {}, b"")
 
 
 def test_who_finds_all_at_work_gets_the_first_that_is_free(runtime: Runtime) -> None:
     # Given one process at work
-    processes = Processes(runtime)
-    first, how = processes.acquire(API, {}, b"")
+    lent = Processes(runtime)
+    first, how = lent.acquire(API, {}, b"")
     assert how == "spawn"
     with ThreadPoolExecutor() as pool:
         # When two more requests come, one process starts beside it
-        waiting = [later(pool, processes) for _ in range(2)]
+        waiting = [later(pool, lent) for _ in range(2)]
         runtime.asked.acquire()
         assert not any(each.done() for each in waiting)
         # Then the first that comes back is lent again, though the other has not started yet
-        processes.release(first)
+        lent.release(first)
         done, _ = wait(waiting, return_when=FIRST_COMPLETED)
         (got,) = done
         assert got.result() == (first, "reused")
@@ -78,14 +88,40 @@ def test_who_finds_all_at_work_gets_the_first_that_is_free(runtime: Runtime) -> 
 
 
 def test_one_that_does_not_start_is_lent_so_that_its_error_is_told(runtime: Runtime) -> None:
-    processes = Processes(runtime)
-    processes.acquire(API, {}, b"")
+    lent = Processes(runtime)
+    lent.acquire(API, {}, b"")
     runtime.broken = True
     runtime.let.set()
     with ThreadPoolExecutor() as pool:
-        process, how = later(pool, processes).result(60)
+        process, how = later(pool, lent).result(60)
     assert (process.in_use, how) == (True, "reused")
 
 
 def test_functions_that_nobody_waits_for_are_left_to_ministack(runtime: Runtime) -> None:
     assert Processes(runtime).acquire("fornix-ingest", {}, b"")[1] == "ministack's own"
+
+
+def test_an_idle_process_that_has_grown_ends_unless_people_wait_for_it(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given processes of functions that have been idle for long, but one, and their memory in MB
+    def process(name: str, megabytes: float, **state: Any) -> Any:
+        given = {"in_use": False, "last_used": 0.0, **state}
+        return SimpleNamespace(func_name=name, megabytes=megabytes, **given)
+
+    monkeypatch.setattr(processes, "memory", lambda each: each.megabytes)
+    grown, small = process("fornix-journal", 500), process("fornix-ingest", 50)
+    at_work = process("fornix-analysis", 500, in_use=True)
+    just_used = process("fornix-notices", 500, last_used=time.time())
+    waited_for = process(API, 500)
+    every = [grown, small, at_work, just_used, waited_for]
+    runtime._workers = {each.func_name: [each] for each in every}
+    # When idle ones are looked for, then the one that has grown ends, beside ministack's own
+    assert Processes(runtime).reap() == 2
+    assert runtime.killed == [grown]
+    assert runtime._workers[grown.func_name] == []
+
+
+def test_the_memory_of_a_process_is_that_of_the_system() -> None:
+    assert 5 < processes.memory(SimpleNamespace(_proc=SimpleNamespace(pid=os.getpid()))) < 5000
+    assert processes.memory(SimpleNamespace(_proc=None)) == 0
