@@ -14,9 +14,11 @@ import pandas as pd
 
 N_CHANNELS = 384
 NEAREST, MARGIN = 20.0, 20.0
-"""Least distance of two neurons and how far they lie beside the sites, µm: ``minimum_distance`` and
-``margin_um`` of SpikeInterface's generator of ground
-truth (``generate_unit_locations``, 0.105), whose neurons sorters are judged by."""
+"""Least distance of two neurons, and how far they may lie beside the sites, µm.
+
+They are ``minimum_distance`` and ``margin_um`` of SpikeInterface's generator of ground truth
+(``generate_unit_locations``, 0.105).
+"""
 
 EVENTS = ("stimOn_times", "firstMovement_times", "feedback_times")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lab.simulate.spikes import MARGIN, NEAREST, _apart
 from tests.lab.sorting_truth import WITHIN, likeness, pairs
 
 RNG = np.random.default_rng(3)
@@ -37,3 +38,21 @@ def test_units_whose_waveforms_differ_in_amplitude_only_are_told():
     }
     # Then only the first two are alike, and what was not recorded does not count
     assert likeness(true, 600.0) == pytest.approx({0: 1, 1: 1, 2: 0})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_simulated_neurons_keep_the_distance_of_the_generator_of_ground_truth(seed: int) -> None:
+    # Given the depths of as many neurons as a whole probe has, some at nearly the same place
+    draw = np.random.default_rng(seed)
+    depths = np.sort(draw.uniform(60, 3780, 150))
+    across = draw.uniform(0, 48, depths.size)
+    # When places across the probe are found for them
+    placed = _apart(across, depths, seed)
+    gaps = np.hypot(placed[:, None] - placed, depths[:, None] - depths)
+    np.fill_diagonal(gaps, np.inf)
+    # Then hardly one is nearer to another than 20 µm, and those that had room stay
+    assert (gaps.min(axis=1) < NEAREST).sum() <= 4
+    assert gaps.min() > 15
+    assert (placed == across).sum() > 75
+    assert placed.min() >= -MARGIN
+    assert placed.max() <= 48 + MARGIN
