@@ -85,7 +85,7 @@ coverage: setup  ## lines that unit tests run, as HTML in .fornix/coverage
 	    --cov=shared --cov=functions --cov=lab --cov=infra --cov-report=html:.fornix/coverage --cov-report=term
 
 unit: setup  ## tests that need no running system
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not integration and not browser and not proof"
+	$(BIN)/pytest -n 2 -m "not integration and not browser and not proof"
 
 .venv/.mariadb: .venv/.installed
 	command -v mariadb-install-db >/dev/null || { apt-get update -qq \
@@ -94,7 +94,7 @@ unit: setup  ## tests that need no running system
 	touch $@
 
 integration: setup .venv/.browser .venv/.mariadb  ## tests against real servers and a real browser
-	$(BIN)/pytest -n 2 --dist loadgroup -m "(integration or browser) and not proof"
+	$(BIN)/pytest -n 2 -m "(integration or browser) and not proof"
 
 test: lint types unit integration  ## what CI runs
 

@@ -59,16 +59,12 @@ FLAGS = [
 ]
 
 
-MADE_ONCE = ("processed", "syntheses")
-"""Fixtures of minutes: all tests that use one run in the same process."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file's tests in one process, and those of a costly fixture."""
+    from tests.scheduling import OneFileOneProcess
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and those of a costly fixture (``--dist loadgroup``)."""
-    for item in items:
-        used = getattr(item, "fixturenames", ())
-        costly = next((name for name in MADE_ONCE if name in used), None)
-        item.add_marker(pytest.mark.xdist_group(costly or item.nodeid.split("::")[0]))
+    return OneFileOneProcess(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,6 @@ def test_a_task_s_whole_life_costs_few_write_units(flow):
         with metered() as meter:
             step()
         costs.append(writes(meter))
-    # Audit and journal entries of claim and end are among them. A journal's entry is compressed:
-    # one of some 1,024 bytes costs two units more or less, as its random identifiers fall.
-    assert all(cost <= most for cost, most in zip(costs, [8, 1, 11], strict=True)), costs
+    # Audit, feed and journal entries of claim and end are among them. They are compressed: one of
+    # some 1,024 bytes costs two units more or less, as its random identifiers fall.
+    assert all(cost <= most for cost, most in zip(costs, [10, 1, 13], strict=True)), costs
