@@ -14,15 +14,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 
-MADE_ONCE = {
-    "processed": "processed",
-    "syntheses": "syntheses",
-    "synthesized": "syntheses",
-    "hardened": "syntheses",
-}
-"""Fixtures of minutes, and those made of them → the name of the process that makes them."""
+MADE_ONCE = ("processed", "syntheses")
+"""Fixtures of minutes; each names the group of the tests that use it, or one made of it."""
 
-_USES = re.compile(rf"def \w+\([^)]*\b({'|'.join(MADE_ONCE)})\b")
+_DEFINED = re.compile(r"^def (\w+)\(([^)]*)", re.MULTILINE)
 
 
 class OneFileOneProcess(LoadScopeScheduling):
@@ -34,7 +29,13 @@ class OneFileOneProcess(LoadScopeScheduling):
 
 @functools.cache
 def group(path: str) -> str:
-    """Return the group of a file's tests: its path, or that of the costly fixture it uses."""
-    file = ROOT / path
-    found = _USES.search(file.read_text()) if file.exists() else None
-    return MADE_ONCE[found[1]] if found else path
+    """Return the group of a file's tests: its path, or the costly fixture that one uses."""
+    made_of = {name: name for name in MADE_ONCE}
+    for file in (ROOT / path).with_name("conftest.py"), ROOT / path:
+        text = file.read_text() if file.exists() else ""
+        used: dict[str, str] = {}
+        for name, arguments in _DEFINED.findall(text):
+            for argument in re.findall(r"\w+", arguments):
+                if argument in made_of:
+                    made_of[name] = used[name] = made_of[argument]
+    return next(iter(used.values()), path)

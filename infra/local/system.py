@@ -113,8 +113,9 @@ class System:
             try:
                 assert run.stdin  # noqa: S101 - it is a pipe
                 assert run.stdout  # noqa: S101
-                run.stdin.write(password)
-                run.stdin.close()
+                with contextlib.suppress(BrokenPipeError):  # what it printed says why it ended
+                    run.stdin.write(password)
+                    run.stdin.close()
                 printed = []
                 for line in run.stdout:
                     printed.append(line)

@@ -45,7 +45,8 @@ def test_a_file_is_run_by_one_process(tmp_path: Path) -> None:
 
 
 def test_what_takes_minutes_is_made_in_one_process() -> None:
-    assert group("tests/infra/test_stack.py") == "syntheses"
+    for name in ("distribution", "roles", "settings", "stack", "tables"):
+        assert group(f"tests/infra/test_{name}.py") == "syntheses"
     assert group("tests/docs/test_snippets.py") == "processed"
     assert group("tests/integration/test_my_lab.py") == "processed"
     assert group("tests/tasks/test_video.py") == "tests/tasks/test_video.py"
