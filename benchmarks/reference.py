@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from reference_3a import rigs_3a
 from reference_video import films
 
 from lab.simulate.board import BoardClock, write_board
@@ -367,7 +368,10 @@ def main() -> None:
         for name, drift in () if arguments.sessions else PROBES.items():
             print(f"{name} probe: {aligned(arguments.ibllib, folder / name, drift)}", flush=True)
         if not arguments.sessions:
-            for line in films(folder / "films", partial(peer, arguments.ibllib)):
+            theirs = partial(peer, arguments.ibllib)
+            for line in rigs_3a(folder / "phase_3a", theirs, differences):
+                print(f"phase 3A, {line}", flush=True)
+            for line in films(folder / "films", theirs):
                 print(f"film, {line}", flush=True)
         if not arguments.sessions and MOUSE.exists():
             print(f"training status: {judged(arguments.ibllib, MOUSE, folder)}")

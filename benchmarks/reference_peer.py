@@ -2,6 +2,7 @@
 
 python reference_peer.py extract SESSION [mended]    writes SESSION/alf, SESSION/quality.json
 python reference_peer.py main_clock SESSION    the same, of a session whose clock is the nidq's
+python reference_peer.py phase_3a SESSION    both of probes that have no board
 python reference_peer.py align SESSION    the pulses of its probe, and its clock
 python reference_peer.py film SESSION CAMERA    times of its frames, and quality.json
 python reference_peer.py pose SESSION    licks and pupil of its left camera
@@ -67,22 +68,41 @@ def extract(session: Path, how: Path = Path()) -> None:
 def main_clock(session: Path) -> None:
     """Find the pulses, extract trials and wheel on the main clock, and judge them."""
     from ibldsp.sync import extract_spikeglx_sync
+
+    began = time.perf_counter()
+    board = next((session / "raw_ephys_data").glob("*.nidq.bin"))
+    extract_spikeglx_sync(board, output_path=board.parent, save=True)
+    extractor, data = _on_main_clock(session)
+    print(time.perf_counter() - began)
+    (session / "quality.json").write_text(json.dumps(quality(session, extractor, data)))
+
+
+def phase_3a(session: Path) -> None:
+    """Find the pulses of each probe, relate their clocks, extract trials and wheel."""
+    from ibllib.ephys import sync_probes
+    from ibllib.io.extractors.ephys_fpga import extract_sync
+
+    began = time.perf_counter()
+    extract_sync(session, overwrite=True)
+    sync_probes.sync(session, display=False)
+    _on_main_clock(session)
+    print(time.perf_counter() - began)
+
+
+def _on_main_clock(session: Path) -> tuple[Any, dict[str, Any]]:
+    """Extract trials and wheel by the pulses that were found."""
     from ibllib.io.extractors.bpod_trials import get_bpod_extractor
     from ibllib.io.extractors.ephys_fpga import FpgaTrials, get_sync_and_chn_map
 
-    began, raw = time.perf_counter(), "raw_ephys_data"
-    board = next((session / raw).glob("*.nidq.bin"))
-    extract_spikeglx_sync(board, output_path=board.parent, save=True)
     by_bpod = get_bpod_extractor(session)
     trials, _ = by_bpod.extract(save=False)
-    sync, channels = get_sync_and_chn_map(session, raw)
+    sync, channels = get_sync_and_chn_map(session, "raw_ephys_data")
     extractor = FpgaTrials(session, bpod_trials=trials, bpod_extractor=by_bpod)
     data, _ = extractor.extract(
         sync=sync, chmap=channels, save=True, path_out=session / "alf",
         task_collection="raw_behavior_data", protocol_number=None,
     )  # fmt: skip
-    print(time.perf_counter() - began)
-    (session / "quality.json").write_text(json.dumps(quality(session, extractor, data)))
+    return extractor, data
 
 
 def align(session: Path) -> None:
@@ -268,6 +288,7 @@ if __name__ == "__main__":
     {
         "extract": extract,
         "main_clock": main_clock,
+        "phase_3a": phase_3a,
         "align": align,
         "film": film,
         "pose": pose,

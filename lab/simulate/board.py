@@ -65,12 +65,15 @@ class BoardClock:
         Samples a second.
     lost
         Trials whose first pulse the board has missed.
+    is_probe
+        Whether it is no board but a probe of phase 3A, to which all devices are wired.
     """
 
     offset: float = 10.0
     drift: float = 20.0
     rate: float = 30_000.0
     lost: tuple[int, ...] = field(default=())
+    is_probe: bool = False
 
     def read(self, times: Floats) -> Floats:
         """Return the board's clock at times of the state machine."""

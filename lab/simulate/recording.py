@@ -35,9 +35,11 @@ NOISE = 6.0
 """Standard deviation of a site's own noise in µV."""
 
 STEM = "_spikeglx_ephysData_g0_t0.imec0"
+STEM_3A = STEM.removesuffix("0")
+"""Beginning of the names of a recording; phase 3A has no numbers of probes."""
 
-SYNC = 64
-"""Bit of the synchronisation line, which changes every half second of the main clock."""
+SYNC = 6
+"""Number of the synchronisation line, which changes every half second of the main clock."""
 
 HALF = 0.5
 """Half a period of the synchronisation line (s)."""
@@ -78,6 +80,9 @@ class SimulatedProbe:
     seed : int
     drift : ProbeDrift
         The probe's clock.
+    lines : mapping of array, optional
+        When other lines change than that of the synchronisation, from low, by bit; s of the main
+        clock. Such a probe is of phase 3A.
     """
 
     def __init__(
@@ -87,8 +92,10 @@ class SimulatedProbe:
         channels: int,
         seed: int,
         drift: ProbeDrift | None = None,
+        lines: Mapping[int, NDArray[np.float64]] | None = None,
     ) -> None:
         self.channels, self.seed, self.drift = channels, seed, drift or ProbeDrift()
+        self.lines = lines
         self._waveforms = np.asarray(sorting["clusters.waveforms.npy"], np.float32) * 1e6
         self._places = np.asarray(sorting["clusters.waveformsChannels.npy"])
         times = np.asarray(sorting["spikes.times.npy"], float)
@@ -140,19 +147,18 @@ class SimulatedProbe:
         self, counts: NDArray[np.float32], first: int, rate: float
     ) -> NDArray[np.int16]:
         whole = np.clip(np.rint(counts), -512, 511).astype(np.int16)
-        until = (first + len(whole)) / rate + 1
-        edges = np.delete(
-            self.drift.read(np.arange(HALF, until, HALF)),
-            [
-                2 * pulse + edge
-                for pulse in self.drift.lost
-                for edge in (0, 1)
-                if pulse < until - 1
-            ],
-        )
-        at = np.ceil(edges * rate - 1e-6).astype(np.int64)
-        level = np.searchsorted(at, np.arange(first, first + len(whole)), side="right") % 2
-        return np.column_stack([whole, (SYNC * level).astype(np.int16)])
+        last = first + len(whole)
+        word = np.zeros(len(whole), np.uint16)
+        for bit, edges in (self.lines or {SYNC: self._wave_of_sync(last / rate + 1)}).items():
+            at = np.ceil(self.drift.read(edges) * rate - 1e-6).astype(np.int64)
+            level = np.searchsorted(at, np.arange(first, last), side="right") % 2
+            word |= level.astype(np.uint16) << np.uint16(bit)
+        return np.column_stack([whole, word.view(np.int16)])
+
+    def _wave_of_sync(self, until: float) -> NDArray[np.float64]:
+        lost = [2 * pulse + edge for pulse in self.drift.lost for edge in (0, 1)]
+        edges = np.arange(HALF, until, HALF)
+        return np.delete(edges, [edge for edge in lost if edge < edges.size])
 
 
 def simulate_recording(
@@ -197,7 +203,7 @@ def write_probe(
         make = probe.ap if band == "ap" else probe.lf
         n, step = int(seconds * rate), int(rate)
         blocks = (make(first, min(first + step, n)) for first in range(0, n, step))
-        _write(blocks, coordinates, folder, band)
+        _write(blocks, coordinates, folder, band, phase_3a=probe.lines is not None)
 
 
 def write_recording(
@@ -221,9 +227,11 @@ def _write(
     coordinates: NDArray[np.generic],
     folder: Path,
     band: str,
+    *,
+    phase_3a: bool = False,
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{STEM}.{band}.bin"
+    path = folder / f"{STEM_3A if phase_3a else STEM}.{band}.bin"
     digest, size, columns = hashlib.sha1(usedforsecurity=False), 0, 1
     with path.open("wb") as file:
         for block in blocks:
@@ -232,7 +240,7 @@ def _write(
             digest.update(content)
             size, columns = size + len(content), block.shape[1]
     written = _About(path, band, size, columns, digest.hexdigest().upper())
-    lines = (f"{k}={v}\n" for k, v in _meta(written, coordinates))
+    lines = (f"{k}={v}\n" for k, v in _meta(written, coordinates, phase_3a=phase_3a))
     path.with_suffix(".meta").write_text("".join(lines))
     return path
 
@@ -248,15 +256,13 @@ class _About:
     sha1: str
 
 
-def _meta(about: _About, coordinates: NDArray[np.generic]) -> Iterator[tuple[str, object]]:
+def _meta(
+    about: _About, coordinates: NDArray[np.generic], *, phase_3a: bool
+) -> Iterator[tuple[str, object]]:
     """Yield the entries of SpikeGLX's `.meta` for the file."""
     sites, rate = about.columns - 1, RATES[about.band]
     first = 0 if about.band == "ap" else N_CHANNELS
-    imro = "".join(f"({c} 0 0 500 250 1)" for c in range(N_CHANNELS))
     chans = "".join(f"({about.band.upper()}{c};{first + c}:{c})" for c in range(sites))
-    geometry = "".join(
-        f"(0:{float(x):g}:{float(y):g}:1)" for x, y in np.asarray(coordinates[:sites], float)
-    )
     saved = f"{sites},0,1" if about.band == "ap" else f"0,{sites},1"
     yield from {
         "typeThis": "imec",
@@ -270,17 +276,33 @@ def _meta(about: _About, coordinates: NDArray[np.generic]) -> Iterator[tuple[str
         "imSampRate": rate,
         "imAiRangeMax": 0.6,
         "imAiRangeMin": -0.6,
-        "imMaxInt": 512,
-        "imDatPrb_type": 0,
-        "imDatPrb_pn": "NP1010",
-        "imDatPrb_port": 1,
-        "imDatPrb_slot": 2,
-        "imDatPrb_sn": 18005116102,
         "snsApLfSy": saved,
         "acqApLfSy": "384,384,1",
         "snsSaveChanSubset": f"{first}:{first + sites - 1},768",
         "syncSourcePeriod": 1,
-        "~imroTbl": f"(0,{N_CHANNELS}){imro}",
         "~snsChanMap": f"({saved}){chans}(SY0;768:{sites})",
-        "~snsGeomMap": f"(NP1010,1,0,70){geometry}",
     }.items()
+    yield from _of_phase_3a(sites) if phase_3a else _of_phase_3b(coordinates[:sites])
+
+
+def _of_phase_3b(coordinates: NDArray[np.generic]) -> Iterator[tuple[str, object]]:
+    imro = "".join(f"({c} 0 0 500 250 1)" for c in range(N_CHANNELS))
+    geometry = "".join(f"(0:{x:g}:{y:g}:1)" for x, y in np.asarray(coordinates, float).tolist())
+    yield "imMaxInt", 512
+    yield "imDatPrb_type", 0
+    yield "imDatPrb_pn", "NP1010"
+    yield "imDatPrb_port", 1
+    yield "imDatPrb_slot", 2
+    yield "imDatPrb_sn", 18005116102
+    yield "~imroTbl", f"(0,{N_CHANNELS}){imro}"
+    yield "~snsGeomMap", f"(NP1010,1,0,70){geometry}"
+
+
+def _of_phase_3a(sites: int) -> Iterator[tuple[str, object]]:
+    imro = "".join(f"({c} 0 0 500 250)" for c in range(N_CHANNELS))
+    rows = "".join(f"(0:{c % 2}:{c // 2}:1)" for c in range(sites))
+    yield "typeEnabled", "imec"
+    yield "imProbeOpt", 3
+    yield "imProbeSN", 641251510
+    yield "~imroTbl", f"(641251510,3,{N_CHANNELS}){imro}"
+    yield "~snsShankMap", f"(1,2,480){rows}"

@@ -151,7 +151,10 @@ def simulate_session(
     files.write({"day": day, "seed": seed, "lab": lab, "weight": weight})
     truth = course.truth(session, decisions, progress, protocol)
     if board is not None:
-        write_board(board_signals(course, board), board, session)
+        lines = board_signals(course, board)
+        truth = replace(truth, lines=lines)
+        if not board.is_probe:
+            write_board(lines, board, session)
         write_description(session, files.task_protocol, collection, _devices(cameras))
     if cameras:
         main = board or BoardClock(offset=0.0, drift=0.0)

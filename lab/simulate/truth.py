@@ -37,6 +37,8 @@ class Truth:
         The mouse's state for its next session.
     films : mapping
         The truth about each camera's film, by the camera's label.
+    lines : mapping
+        When each line of the main clock changes, from low, by device (s of that clock).
     """
 
     session: Path
@@ -47,6 +49,7 @@ class Truth:
     performance_easy: float
     progress: Progress
     films: Mapping[str, FilmTruth] = field(default_factory=dict)
+    lines: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def write_truth(truth: Truth, folder: Path) -> None:

@@ -64,13 +64,12 @@ def times_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> Output
     ExtractionError
         The film cannot be read, or its pulses are missing.
     """
-    from shared.science.behaviour.main_extraction import read_pulses
-    from shared.science.clocks.wiring import BOARD, read_wiring
+    from shared.science.clocks.main_pulses import read_main_pulses
     from shared.science.errors import SyncFailed
     from shared.science.video.frame_times import BY_BOARD, signs_on_board
 
-    board = session / arguments["sync_collection"]
-    pulses, wiring = read_pulses(board), read_wiring(board, BOARD)
+    main = read_main_pulses(session, arguments["sync_collection"])
+    pulses, wiring = main.pulses, main.wiring
     line = wiring.get(f"{arguments['camera']}_camera")
     if line is None:
         raise SyncFailed(

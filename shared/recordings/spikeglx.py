@@ -13,6 +13,12 @@ from shared.codec.errors import CodecError
 
 #: Gain of the amplifiers of Neuropixels probes without a gain in their tables, by imDatPrb_type.
 FIXED_GAINS = {21: 80, 24: 80, 2003: 100, 2004: 100, 2013: 100, 2014: 100, 2020: 100, 2021: 100}
+#: Places of a shank's sites, by imDatPrb_type: µm between columns and rows, and across of the
+#: first site of even and odd rows. Phase 3A has no type (SpikeGLX, imec geometry maps).
+SHANKS = {
+    kind: (32.0, 20.0, (27.0, 11.0)) if kind == 0 else (32.0, 15.0, (27.0, 27.0))
+    for kind in (0, 21, 24, 2003, 2004, 2013, 2014)
+}
 #: Prefixes of a stream's keys: probes, NI boards, the OneBox.
 STREAMS = ("im", "ni", "ob")
 
@@ -87,6 +93,11 @@ class Meta:
         """The recording device: ``imec`` (a probe), ``nidq`` (an NI board), ``obx``; or empty."""
         return self.pairs.get("typeThis", "")
 
+    @property
+    def is_phase_3a(self) -> bool:
+        """Whether a probe is of phase 3A, whose SpikeGLX wrote no type of the probe."""
+        return self.stream == "imec" and "typeEnabled" in self.pairs
+
     def sync_columns(self) -> SyncColumns:
         """Return the columns with the lines of other devices, which SpikeGLX writes last.
 
@@ -160,16 +171,33 @@ class Meta:
         gains = self._microvolts()
         if gains and len(gains) == n_channels:
             facts["microvolts"] = gains[0] if len(set(gains)) == 1 else gains
-        sites = self.pairs.get("snsGeomMap", "")
-        shanks = re.findall(r"\((\d+):([-\d.]+):([-\d.]+):\d+\)", sites)
-        if shanks:
-            facts["probe_map"] = [[int(shank), float(x), float(y)] for shank, x, y in shanks]
+        if places := self._places():
+            facts["probe_map"] = places
         clock: dict[str, object] = {}
         if self.pairs.get("firstSample", "").isdigit():
             clock["first_sample"] = int(self.pairs["firstSample"])
         if "fileCreateTime" in self.pairs:
             clock["created"] = self.pairs["fileCreateTime"]
         return facts | ({"clock": clock} if clock else {})
+
+    def _places(self) -> list[list[float]]:
+        """Return shank, and µm across and along it, of each site; empty if it is not told.
+
+        SpikeGLX writes places since 2023 (``snsGeomMap``), before that columns and rows
+        (``snsShankMap``).
+        """
+        places = re.findall(r"\((\d+):([-\d.]+):([-\d.]+):\d+\)", self.pairs.get("snsGeomMap", ""))
+        if places:
+            return [[int(shank), float(x), float(y)] for shank, x, y in places]
+        shape = SHANKS.get(int(self.number("imDatPrb_type") or 0))
+        if shape is None:
+            return []
+        column_pitch, row_pitch, first = shape
+        rows = re.findall(r"\((\d+):(\d+):(\d+):\d+\)", self.pairs.get("snsShankMap", ""))
+        return [
+            [int(shank), first[int(row) % 2] + column_pitch * int(column), row_pitch * int(row)]
+            for shank, column, row in rows
+        ]
 
     def _microvolts(self) -> list[float] | None:
         """Return the microvolts per count of each channel; None if a key is missing."""

@@ -31,7 +31,11 @@ FILES = (
 """Files that show a device in sessions without a description (ibllib's folders)."""
 
 _NIDQ = r"raw_ephys_data/(?:[^/]+/)?[^/]*\.nidq\.(?:meta|[ce]?bin)$"
+_BOARD_PULSES = r"raw_ephys_data/_spikeglx_sync\.times\.npy$"
+_PHASE_3A = r"raw_ephys_data/[^/]+/[^/]*\.imec\.ap\.(?:meta|[ce]?bin)$"
 
+EACH_PROBE = f"{RAW_EPHYS}*"
+"""Folders of the pulses of a session whose clock is a probe's: which one, the pulses tell."""
 
 MOST_PROTOCOLS, MOST_DEVICES = 50, 500
 """Most protocols and devices of a session; a real session had nine and eight probes."""
@@ -168,17 +172,27 @@ def sorter_of(description: Mapping[str, Any] | None, probe: str) -> str | None:
 def clock_of(paths: Collection[str], description: Mapping[str, Any] | None) -> str:
     """Return the clock of a session: ``bpod``, or the device that the others are synchronised to.
 
+    A rig of Neuropixels 3A has no board: its devices are wired to the probes (``imec``). SpikeGLX
+    names the files of these probes without a number, ``….imec.ap.bin``. Descriptions that the
+    IBL wrote for them later name a ``nidq`` all the same (ibllib 4.1.0), so a description is
+    believed where there is a board's recording, or its pulses.
+
     Raises
     ------
     BadDescription
         ``sync`` does not name exactly one device.
     """
     sync = (description or {}).get("sync")
-    if sync:
-        if not isinstance(sync, Mapping) or len(sync) != 1:
-            raise BadDescription(f"{DESCRIPTION_NAME}: sync must name exactly one device")
-        return str(next(iter(sync)))
-    return "nidq" if any(re.match(_NIDQ, path) for path in paths) else "bpod"
+    if sync and (not isinstance(sync, Mapping) or len(sync) != 1):
+        raise BadDescription(f"{DESCRIPTION_NAME}: sync must name exactly one device")
+    board = any(re.match(_NIDQ, path) or re.match(_BOARD_PULSES, path) for path in paths)
+    without_board = not board and any(re.match(_PHASE_3A, path) for path in paths)
+    if not sync:
+        if without_board:
+            return "imec"
+        return "nidq" if any(re.match(_NIDQ, path) for path in paths) else "bpod"
+    device = str(next(iter(sync)))
+    return "imec" if device == "nidq" and without_board else device
 
 
 class MainClock(msgspec.Struct, frozen=True):
@@ -187,9 +201,9 @@ class MainClock(msgspec.Struct, frozen=True):
     Attributes
     ----------
     device
-        ``bpod``, ``nidq``, …
+        ``bpod``, ``nidq``, ``imec``, …
     collection
-        Folder of its recording.
+        Folder of its pulses; of those of probes a pattern, `EACH_PROBE`.
     readable
         Whether its pulses can be found here: in a recording of SpikeGLX.
     """
@@ -208,6 +222,8 @@ def main_clock(paths: Collection[str], description: Mapping[str, Any] | None) ->
         ``sync`` does not name exactly one device, or names an impossible folder.
     """
     device = clock_of(paths, description)
+    if device == "imec":
+        return MainClock(device, EACH_PROBE, readable=True)
     entry = ((description or {}).get("sync") or {}).get(device)
     settings = entry if isinstance(entry, Mapping) else {}
     recording = min((path for path in paths if re.match(_NIDQ, path)), default=RAW_EPHYS)

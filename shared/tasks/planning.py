@@ -28,7 +28,7 @@ from shared.tasks.declared.behaviour import (
 )
 from shared.tasks.declared.ephys import COMPRESS, ON_GPU, RAW_QUALITY, SORT, SORT_GPU
 from shared.tasks.declared.release import NWB, NWB_LINK, NWB_RAW
-from shared.tasks.declared.sync import ALIGN, PULSES
+from shared.tasks.declared.sync import ALIGN, ALIGN_PROBES, PULSES, PULSES_PROBE
 from shared.tasks.description import (
     Device,
     MainClock,
@@ -71,7 +71,8 @@ WITHOUT_CHOICES = {
 
 
 NOT_YET = {
-    "neuropixel": "no recording of its spikes beside that of an NI board, which is the clock",
+    "neuropixel": "no recording of its spikes beside that of an NI board, which is the clock "
+    "(probes of phase 3A are clocks themselves)",
     "cameras": "no film of it, or no pulses that tell when its frames were taken",
     "microphone": "its sound is compressed, and no task finds when it was heard",
 }
@@ -146,7 +147,12 @@ def plan(
     for collection in _raw_recordings(paths, clock):
         arguments = {"collection": collection}
         planned.append(_plan(session, EPHYS, COMPRESS, None, planned, given=arguments))
-    if clock.readable and (_recorded(paths, clock) or not _pulses_known(paths, clock)):
+    in_probes = clock.device == "imec"
+    if in_probes:
+        for collection in _probes(paths):
+            arguments = {"collection": collection}
+            planned.append(_plan(session, EPHYS, PULSES_PROBE, None, planned, given=arguments))
+    elif clock.readable and (_recorded(paths, clock) or not _pulses_known(paths, clock)):
         arguments = {"collection": clock.collection}
         planned.append(_plan(session, EPHYS, PULSES, None, planned, given=arguments))
     for collection in _probes(paths):
@@ -154,7 +160,8 @@ def plan(
         planned.append(_plan(session, EPHYS, RAW_QUALITY, None, planned, given=arguments))
         if clock.readable:
             arguments = {"collection": collection, "sync_collection": clock.collection}
-            planned.append(_plan(session, EPHYS, ALIGN, None, planned, given=arguments))
+            align = ALIGN_PROBES if in_probes else ALIGN
+            planned.append(_plan(session, EPHYS, align, None, planned, given=arguments))
             own, arguments = _sorting(collection, description)
             if not _sorted_elsewhere(paths, arguments):
                 planned.append(_plan(session, EPHYS, own, None, planned, given=arguments))
@@ -352,7 +359,7 @@ def _sorted_elsewhere(paths: Collection[str], given: Mapping[str, str]) -> bool:
 
 def _raw_recordings(paths: Collection[str], clock: MainClock) -> list[str]:
     """Return the folders with raw SpikeGLX files that describe their own content."""
-    of_clock = f"{clock.collection}/" if clock.readable else RAW_EPHYS
+    of_clock = f"{clock.collection}/" if clock.device == "nidq" and clock.readable else RAW_EPHYS
     folders = {path.rpartition("/")[0] for path in paths if path.startswith((RAW_EPHYS, of_clock))}
     return sorted(
         folder
@@ -380,6 +387,11 @@ def _replaced(protocol: Protocol, paths: Collection[str]) -> set[str]:
     }
 
 
+def _in_any(collection: str | None, patterns: Collection[str]) -> bool:
+    """Tell whether a folder is one of some, which may be patterns as in a signature."""
+    return collection is not None and any(fnmatchcase(collection, each) for each in patterns)
+
+
 def _plan(
     session: str,
     graph: str,
@@ -397,13 +409,13 @@ def _plan(
         if "extractors" in arguments and protocol.extractors:
             arguments["extractors"] = ",".join(protocol.extractors)
     folders = ("collection", "sync_collection", "task_collection")
-    same = {arguments.get(name) for name in folders} - {None}
+    same = {arguments[name] for name in folders if name in arguments}
     camera = arguments.get("camera")
     parents = [
         parent
         for parent in planned
         if {parent.name, parent.declaration.stands_for} & set(task.parents)
-        and (not same or parent.arguments.get("collection") in same)
+        and (not same or _in_any(parent.arguments.get("collection"), same))
         and (camera is None or parent.arguments.get("camera", camera) == camera)
     ]
     return Planned(

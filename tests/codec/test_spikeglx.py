@@ -134,6 +134,24 @@ def test_the_sidecar_has_gain_probe_map_and_clock(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("kind", "places"),
+    [
+        ({}, [[0, 27, 0], [0, 59, 0], [0, 11, 20], [1, 43, 20]]),  # phase 3A
+        ({"imDatPrb_type": 0}, [[0, 27, 0], [0, 59, 0], [0, 11, 20], [1, 43, 20]]),
+        ({"imDatPrb_type": 24}, [[0, 27, 0], [0, 59, 0], [0, 27, 15], [1, 59, 15]]),
+        ({"imDatPrb_type": 1100}, None),  # its sites are not in two columns
+    ],
+)
+def test_older_files_tell_places_by_column_and_row(tmp_path: Path, kind, places) -> None:
+    """Given a .meta of before 2023, then sites are where SpikeGLX's geometry has them."""
+    about = {name: value for name, value in PROBE.items() if name != "imDatPrb_type"} | kind
+    about["~snsGeomMap"] = ""
+    about["~snsShankMap"] = "(2,2,480)(0:0:0:1)(0:1:0:1)(0:0:1:1)(1:1:1:1)"
+    facts = facts_of(tmp_path, 5, snsApLfSy="4,0,1", snsSaveChanSubset="0:3,8", **about)
+    assert facts.get("probe_map") == places
+
+
 def test_gains_of_other_streams(tmp_path: Path) -> None:
     low = facts_of(tmp_path, 3, snsApLfSy="0,3,0", snsSaveChanSubset="4,6,7", **PROBE)
     step = 0.6e6 / 512

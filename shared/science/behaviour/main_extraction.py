@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from shared.science.behaviour.raw_task import read_decisions
 from shared.science.behaviour.trials import Extraction, compute_trials
 from shared.science.behaviour.wheel import files_of_wheel, first_movements_of, wheel_of
 from shared.science.behaviour.wheel_position import WheelTrace
+from shared.science.clocks.main_pulses import read_main_pulses
 from shared.science.clocks.pulses import Pulses
 from shared.science.clocks.spacers import protocol_period
-from shared.science.clocks.wiring import BOARD, read_wiring
-from shared.science.errors import ExtractionError, RawFileInvalid, RawFileMissing, SyncFailed
+from shared.science.errors import ExtractionError, SyncFailed
 
 log = logging.getLogger(__name__)
 
@@ -39,42 +40,6 @@ class MainExtraction(Extraction):
     board: Board | None = None
 
 
-def read_pulses(folder: Path, part: str = "") -> Pulses:
-    """Read the pulses that a task found in a recording.
-
-    Parameters
-    ----------
-    folder : path
-        Folder of the recording.
-    part : str
-        Name of the probe, for a probe's pulses.
-
-    Raises
-    ------
-    RawFileMissing, RawFileInvalid
-        They are missing, or invalid.
-    """
-    from shared.alf.io import load
-
-    extra = f".{part}" if part else ""
-    arrays = []
-    for name in ("times", "channels", "polarities"):
-        path = folder / f"_spikeglx_sync.{name}{extra}.npy"
-        if not path.is_file():
-            fix = "have the task sync.pulses run on the recording"
-            raise RawFileMissing(path.name, f"not in {folder.name}", fix)
-        arrays.append(np.asarray(load(path), float).ravel())
-    times, channels, polarities = arrays
-    sound = times.shape == channels.shape == polarities.shape and np.isfinite(times).all()
-    if not (sound and np.all(np.diff(times) >= 0) and np.isin(polarities, (-1, 1)).all()):
-        raise RawFileInvalid(
-            f"_spikeglx_sync of {folder.name}",
-            "times, channels and polarities are not those of pulses in order",
-            "have the task sync.pulses run again",
-        )
-    return Pulses(times, channels, polarities)
-
-
 def protocol_number(collection: str) -> int | None:
     """Return the number of a folder's protocol, from 0; None if the session has one protocol."""
     number = re.fullmatch(r"raw_task_data_(\d{2})", collection)
@@ -83,7 +48,7 @@ def protocol_number(collection: str) -> int | None:
 
 def pulses_of_protocol(
     session: Path, collection: str, sync_collection: str
-) -> tuple[Pulses, dict[str, int]]:
+) -> tuple[Pulses, Mapping[str, int]]:
     """Return the main clock's pulses while a protocol ran, and the line of each device.
 
     Parameters
@@ -91,15 +56,16 @@ def pulses_of_protocol(
     session : path
         The session's folder.
     collection, sync_collection : str
-        Folders within it of the task's raw files, and of the main clock's pulses.
+        Folders within it of the task's raw files, and of the main clock's pulses (as
+        `read_main_pulses` takes it).
 
     Raises
     ------
     RawFileMissing, RawFileInvalid
         They are missing, or invalid.
     """
-    pulses = read_pulses(session / sync_collection)
-    wiring = read_wiring(session / sync_collection, BOARD)
+    main = read_main_pulses(session, sync_collection)
+    pulses, wiring = main.pulses, main.wiring
     number = protocol_number(collection)
     period = None if number is None else protocol_period(pulses.of(wiring["bpod"]), number)
     return (pulses.between(*period) if period else pulses), wiring
@@ -113,7 +79,8 @@ def extract_on_main_clock(session: Path, collection: str, sync_collection: str) 
     session : path
         The session's folder.
     collection, sync_collection : str
-        Folders within it of the task's raw files, and of the main clock's pulses.
+        Folders within it of the task's raw files, and of the main clock's pulses (as
+        `read_main_pulses` takes it).
 
     Raises
     ------
@@ -123,10 +90,9 @@ def extract_on_main_clock(session: Path, collection: str, sync_collection: str) 
         The pulses do not belong to the trials.
     """
     task = read_decisions(session, collection)
-    pulses = read_pulses(session / sync_collection)
-    wiring = read_wiring(session / sync_collection, BOARD)
+    main = read_main_pulses(session, sync_collection)
     number = protocol_number(collection)
-    clock = on_main_clock(task, compute_trials(task), pulses, wiring, number)
+    clock = on_main_clock(task, compute_trials(task), main.pulses, main.wiring, number)
     first = None
     if clock.wheel is None:
         log.warning("firstMovement_times are NaN: no pulses of the rotary encoder")

@@ -33,6 +33,18 @@ BOARD = {
 PROBE = {"imec_sync": 6}
 """Lines of a Neuropixels probe (3B and later)."""
 
+PROBE_3A = {
+    "left_camera": 2,
+    "right_camera": 3,
+    "body_camera": 4,
+    "bpod": 7,
+    "frame2ttl": 12,
+    "rotary_encoder_0": 13,
+    "rotary_encoder_1": 14,
+    "audio": 15,
+}
+"""Lines of a probe of phase 3A, to whose connector all devices are wired."""
+
 _NOT_WIRED = {5, 10, 15, 20, 21, 22, 23, 24}
 _PINS_3A = {
     f"pin{pin:02}": bit
@@ -49,7 +61,7 @@ def read_wiring(folder: Path, default: Mapping[str, int]) -> dict[str, int]:
     folder : path
         Folder of the recording.
     default : mapping
-        The wiring without a file: `BOARD` or `PROBE`.
+        The wiring without a file: `BOARD`, `PROBE` or `PROBE_3A`.
 
     Raises
     ------

@@ -53,7 +53,8 @@ WHEEL = TaskDeclaration(
 
 PULSES = (
     *(
-        Expected(f"_spikeglx_sync.{name}.npy", "{sync_collection}")
+        # a probe's have its name in theirs
+        Expected(f"_spikeglx_sync.{name}.*npy", "{sync_collection}")
         for name in ("times", "channels", "polarities")
     ),
     Expected("*.wiring*.json", "{sync_collection}", required=False),
