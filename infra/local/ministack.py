@@ -1,4 +1,4 @@
-"""The embedded cloud: this module has all calls into ministack's private parts.
+"""The embedded cloud: this module changes ministack's private parts, and says which.
 
 ministack offers S3, SQS, Lambda, API Gateway, EventBridge, CloudFormation, IAM and CloudFront as
 one ASGI application. This module changes some behaviour; each change has a conformance test
@@ -7,6 +7,8 @@ one ASGI application. This module changes some behaviour; each change has a conf
 - its state is written to disk while it runs, not only when it stops, so that ``kill -9`` loses at
   most the last moments (which the reconcilers repair); the functions' code is hashed once;
 - its DynamoDB requests go to dynoxide, after ministack has checked signature and permissions;
+- requests to the table and to the API go straight to what serves them, and invocations start no
+  threads (``infra/local/shortcuts.py``, ``infra/local/invocations.py``);
 - signatures with the root key are checked like all others, a policy is parsed once, and items of
   a transaction that need the same permission are checked once;
 - its unauthenticated maintenance addresses are closed;
@@ -39,10 +41,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import urllib3
-
+from infra.local import invocations
 from infra.local.logs import FunctionLogs
 from infra.local.processes import Processes
+from infra.local.shortcuts import Shortcuts, asks_table, matched
+from infra.local.table import TableServer
 
 VERSION = "1.5.33"
 """The supported version of ministack; ``pyproject.toml`` pins the same."""
@@ -175,12 +178,17 @@ class Cloud:
         # ministack trusts any request that names a root key; here its signature is checked, too.
         evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
         evaluator._is_root_key = _is_no_key
+        evaluator.pin_request_caller = _unless_for_the_table(evaluator.pin_request_caller)
         evaluator.parse_policy_document = _parsing_once(evaluator.parse_policy_document)
         actions: Any = importlib.import_module("ministack.core.iam_actions")
         actions.dynamodb_transaction_checks = _each_once(actions.dynamodb_transaction_checks)
         runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
         _keep_logs(runtime.Worker, FunctionLogs(logs))
         _answer_at_once(runtime.Worker)
+        runtime.Worker.invoke = invocations.invoke
+        gateway: Any = importlib.import_module("ministack.services.apigateway_v1")
+        gateway.run_reentrant = invocations.in_thread
+        gateway._match_recursive = matched
         processes = Processes(runtime)
         service: Any = importlib.import_module("ministack.services.lambda_svc")
         service.acquire_worker, service.release_worker = processes.acquire, processes.release
@@ -189,6 +197,7 @@ class Cloud:
         _collect_batches(importlib.import_module("ministack.services.sqs"))
         _lose_no_message(importlib.import_module("ministack.services.sqs"))
         _keep_versions_on_disk(importlib.import_module("ministack.services.s3"))
+        self._shortcuts = Shortcuts(self._app)
         self._unsaved = 0
         self._held = False
         self._saver: asyncio.Task[None] | None = None
@@ -209,7 +218,9 @@ class Cloud:
             if _is_housekeeping(scope) or _lists_buckets_unsigned(scope):
                 await answer(send, 403, b'{"message": "closed in the embedded cloud"}')
                 return
-        if _waits_for_messages(scope):
+        if Shortcuts.fits(scope):
+            await self._shortcuts(scope, receive, _telling(scope, send))
+        elif _waits_for_messages(scope):
             await _while_connected(self._app.app, scope, receive, _telling(scope, send))
         else:
             await self._app.app(scope, receive, _telling(scope, send))
@@ -230,8 +241,7 @@ class Cloud:
             return False
         if self._own_tables:
             return True
-        target = next((v for k, v in scope["headers"] if k == b"x-amz-target"), b"")
-        return not target.startswith(b"DynamoDB_")
+        return not asks_table(scope)
 
     async def _save_regularly(self) -> None:
         """Save whenever the state may have changed since the last save."""
@@ -449,10 +459,10 @@ def _what(scope: Scope) -> str:
 
 
 class Forward:
-    """A service handler that passes requests on to another server and returns its answers."""
+    """A service handler that passes requests on to the table's server and returns its answers."""
 
     def __init__(self, address: str) -> None:
-        self._pool = urllib3.connection_from_url(address, maxsize=32, block=True)
+        self._table = TableServer(address)
 
     async def __call__(
         self,
@@ -464,22 +474,13 @@ class Forward:
     ) -> tuple[int, dict[str, str], bytes]:
         """Pass one request on; its signature and permissions are already checked."""
         forwarded = {k: v for k, v in headers.items() if k.lower() in _FORWARDED}
-        return await asyncio.to_thread(self._request, method, path, forwarded, body)
+        answer = await self._table.ask(path, forwarded, body)
+        returned = {k: v for k, v in answer.headers.items() if k not in _OF_THE_CONNECTION}
+        return answer.status, returned, answer.body
 
-    def _request(
-        self, method: str, path: str, headers: dict[str, str], body: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
-        """Send the request in a thread."""
-        response = self._pool.request(
-            method, path, body=body, headers=headers, retries=False, timeout=60
-        )
-        returned = {
-            key: value
-            for key, value in response.headers.items()
-            if key.lower() not in ("content-length", "connection", "date")
-        }
-        return response.status, returned, response.data
 
+_OF_THE_CONNECTION = ("content-length", "connection", "date", "transfer-encoding")
+"""Headers of an answer that are not passed on."""
 
 _FORWARDED = ("x-amz-target", "content-type", "authorization", "x-amz-date")
 
@@ -496,6 +497,19 @@ def _parsing_once(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """
     remembered = functools.lru_cache(maxsize=256)(parse)
     return lambda policy: remembered(policy) if isinstance(policy, str) else parse(policy)
+
+
+def _unless_for_the_table(pin: Callable[..., None]) -> Callable[..., None]:
+    """Return ministack's search for a request's caller, left out where nothing asks for it.
+
+    Services with policies of their own ask; the table's server is no service of ministack.
+    """
+
+    def pin_unless(headers: dict[str, str], query: dict[str, Any] | None = None) -> None:
+        if not headers.get("x-amz-target", "").startswith("DynamoDB_"):
+            pin(headers, query)
+
+    return pin_unless
 
 
 def _each_once(checks: Callable[..., list[T]]) -> Callable[..., list[T]]:

@@ -12,7 +12,6 @@ import hashlib
 import hmac
 import os
 import re
-import threading
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,7 +22,8 @@ from urllib.parse import urlsplit
 import msgspec
 from botocore.exceptions import ClientError
 
-from shared.records import aws, lean, meter
+from shared.records import aws, meter
+from shared.records.connection import Answer, Connections
 
 VERSION = "DynamoDB_20120810"
 CONTENT_TYPE = "application/x-amz-json-1.0"
@@ -63,10 +63,6 @@ ELSEWHERE = ("cn-", "us-iso", "eu-iso", "eusc-")
 
 UNUSUAL = ("AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "HTTPS_PROXY")
 """Settings of the environment that only botocore supports."""
-
-CONNECT_SECONDS, READ_SECONDS = 15, 30
-"""Timeouts, the same as PynamoDB's."""
-
 
 BINARY_NAME = re.compile(rb'"B"\s*:')
 """The name of a binary value in an answer; the text "B" alone is a key in each session."""
@@ -141,8 +137,7 @@ class DynamoClient:
 
     def __init__(self) -> None:
         self._place = Place.of(os.environ)
-        self._pool: Any = None
-        self._lock = threading.Lock()
+        self._connections = _connections(self._place.url) if self._place else None
 
     def __getattr__(self, name: str) -> Any:
         """Return a method or any other attribute of botocore's client."""
@@ -157,7 +152,7 @@ class DynamoClient:
         if response is None:
             return _usual(operation, arguments)
         content = response.data
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = response.headers
         checksum = headers.get("x-amz-crc32")
         if response.status >= 500 or (checksum and int(checksum) != zlib.crc32(content)):
             return _usual(operation, arguments)
@@ -172,37 +167,23 @@ class DynamoClient:
         meter.count(operation, answer)
         return answer
 
-    def _send(self, operation: str, body: bytes) -> Any:
-        """Return the response to a request; None if botocore must make it."""
-        if self._place is None:
+    def _send(self, operation: str, body: bytes) -> Answer | None:
+        """Return the answer to a request; None if botocore must make it."""
+        if self._place is None or self._connections is None:
             return None
-        with self._lock:
-            if self._pool is None:
-                self._pool = _connections(self._place.url)
-        from urllib3.exceptions import HTTPError
-
         headers = self._place.headers(operation, body, datetime.now(UTC))
         try:
-            return self._pool.urlopen("POST", "/", body=body, headers=headers, redirect=False)
-        except HTTPError:
+            return self._connections.post(headers, body)
+        except OSError:
             return None
 
 
-def _connections(url: str) -> Any:
-    """Return a pool of open connections to a host that trusts botocore's certificates."""
+def _connections(url: str) -> Connections:
+    """Return open connections to a host that trust botocore's certificates."""
     import botocore
 
-    with lean.without("urllib3.http2"):
-        import urllib3
-
     trusted = os.path.join(os.path.dirname(botocore.__file__), "cacert.pem")
-    hosts = urllib3.PoolManager(
-        ca_certs=os.environ.get("AWS_CA_BUNDLE") or trusted,
-        maxsize=10,
-        retries=False,
-        timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-    )
-    return hosts.connection_from_url(url)
+    return Connections(url, os.environ.get("AWS_CA_BUNDLE") or trusted)
 
 
 def _usual(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:

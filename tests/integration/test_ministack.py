@@ -50,7 +50,7 @@ def test_the_private_parts_are_as_they_were() -> None:
 import inspect, json
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime, persistence
-from ministack.services import cloudwatch_logs, lambda_svc
+from ministack.services import apigateway_v1, cloudwatch_logs, lambda_svc
 lambda_svc._emit_lambda_logs({"FunctionName": "f"}, "r", "", False, 1)
 print(json.dumps({
     "dynamodb handler": list(inspect.signature(app.SERVICE_HANDLERS["dynamodb"]).parameters),
@@ -66,8 +66,24 @@ print(json.dumps({
     in inspect.getsource(app._dispatch_service_request),
     "streams": len(cloudwatch_logs._log_groups["/aws/lambda/f"]["streams"]),
     "root key": list(inspect.signature(iam_evaluator._is_root_key).parameters),
-    "failed": "proc, self._proc = self._proc, None"
-    in inspect.getsource(lambda_runtime.Worker.invoke),
+    "invoke": list(inspect.signature(lambda_runtime.Worker.invoke).parameters),
+    "waits": list(inspect.signature(apigateway_v1.run_reentrant).parameters),
+    "finds": list(inspect.signature(apigateway_v1._match_recursive).parameters),
+    "caller": list(inspect.signature(iam_evaluator.pin_request_caller).parameters),
+    "short ways": [
+        list(inspect.signature(each).parameters)
+        for each in (
+            app._dispatch_service_request,
+            app._handle_execute_api_request,
+            app._with_data_plane_headers,
+            app._asgi_header_list,
+            app._request_account_scope,
+            app.decode_header_value,
+            iam_evaluator.pin_request_origin,
+            iam_evaluator.pin_signed_request,
+            iam_evaluator.pin_signed_body,
+        )
+    ],
     "drain": list(inspect.signature(lambda_runtime.Worker._drain_stderr_bounded).parameters),
     "read": list(inspect.signature(lambda_runtime.Worker._read_stderr).parameters),
     "surplus": [lambda_runtime._LOCAL_WORKER_TTL, callable(lambda_runtime.reap_idle_workers)],
@@ -97,7 +113,27 @@ print(json.dumps({
         "in one context": True,
         "streams": 1,
         "root key": ["access_key_id"],
-        "failed": True,
+        "invoke": [
+            *("self", "event", "request_id", "trace_id", "depth", "durable"),
+            "invoked_function_arn",
+        ],
+        "waits": ["fn", "args", "thread_name"],
+        "finds": ["resources", "parent_id", "segments", "params"],
+        "caller": ["headers", "query_params"],
+        "short ways": [
+            ["method", "path", "headers", "body", "query_params", "request_id"],
+            [
+                *("host", "path", "method", "headers", "body", "query_params"),
+                *("raw_path", "raw_query_string"),
+            ],
+            ["response", "request_id", "include_s3_id", "wildcard_cors"],
+            ["headers"],
+            ["access_key_id"],
+            ["value"],
+            ["source_ip", "secure_transport"],
+            ["method", "raw_path", "query_params", "raw_headers", "handshake"],
+            ["body"],
+        ],
         "drain": ["self", "first_line_wait", "idle_confirm", "hard_cap"],
         "read": ["self"],
         "surplus": [ministack.SURPLUS_SECONDS, True],

@@ -16,7 +16,6 @@ from pynamodb.attributes import (
     UnicodeSetAttribute,
 )
 from pynamodb.models import Model
-from urllib3.exceptions import ProtocolError
 
 from shared.records import wire
 from shared.records.meter import metered
@@ -136,15 +135,15 @@ def test_a_connection_that_was_lost_is_made_again(
     client = wire.DynamoClient()
     key = {"pk": {"S": "a"}, "sk": {"S": "A"}}
     client.get_item(TableName=table, Key=key)
-    real = client._pool.urlopen
-    lost = iter([ProtocolError("Connection aborted.")])
+    real = client._connections.post
+    lost = iter([ConnectionResetError("Connection reset by peer")])
 
     def request(*arguments, **named):
         if error := next(lost, None):
             raise error
         return real(*arguments, **named)
 
-    monkeypatch.setattr(client._pool, "urlopen", request)
+    monkeypatch.setattr(client._connections, "post", request)
     # When it asks, then it gets an answer, counted once
     with metered() as cost:
         client.get_item(TableName=table, Key=key, ReturnConsumedCapacity="TOTAL")
