@@ -476,7 +476,7 @@ class Forward:
         forwarded = {k: v for k, v in headers.items() if k.lower() in _FORWARDED}
         answer = await self._table.ask(path, forwarded, body)
         returned = {k: v for k, v in answer.headers.items() if k not in _OF_THE_CONNECTION}
-        return answer.status, returned, answer.body
+        return answer.status, returned, answer.data
 
 
 _OF_THE_CONNECTION = ("content-length", "connection", "date", "transfer-encoding")

@@ -7,11 +7,12 @@ stay open, and httptools, uvicorn's own parser, reads the answers.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
+
+from shared.records.connection import HttpAnswer
 
 CONNECTIONS = 32
 """Most concurrent requests; more wait."""
@@ -20,23 +21,14 @@ TIMEOUT_SECONDS = 60.0
 """How long an answer may take."""
 
 
-@dataclass
-class Answer:
-    """An answer of the table's server, its header names in lower case."""
-
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
 class Connection(asyncio.Protocol):
     """One connection, which carries one request at a time."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._answer = Answer()
+        self._headers: dict[str, str] = {}
         self._parts: list[bytes] = []
-        self._done: asyncio.Future[Answer] | None = None
+        self._done: asyncio.Future[HttpAnswer] | None = None
         self._parser = httptools.HttpResponseParser(self)
 
     @property
@@ -44,7 +36,7 @@ class Connection(asyncio.Protocol):
         """Whether the connection can carry another request."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, request: bytes) -> Answer:
+    async def ask(self, request: bytes) -> HttpAnswer:
         """Send a request and return its answer.
 
         Raises
@@ -54,7 +46,7 @@ class Connection(asyncio.Protocol):
         """
         if self._transport is None:
             raise ConnectionError("the connection to the table is closed")
-        self._answer, self._parts = Answer(), []
+        self._headers, self._parts = {}, []
         self._parser = httptools.HttpResponseParser(self)
         self._done = asyncio.get_running_loop().create_future()
         self._transport.write(request)
@@ -86,7 +78,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
-        self._answer.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_body(self, part: bytes) -> None:
         """Keep a part of the body."""
@@ -94,12 +86,11 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Hand the answer over."""
-        self._answer.status = self._parser.get_status_code()
-        self._answer.body = b"".join(self._parts)
+        status = self._parser.get_status_code()
         if not self._parser.should_keep_alive():
             self.close()
         if self._done is not None and not self._done.done():
-            self._done.set_result(self._answer)
+            self._done.set_result(HttpAnswer(status, self._headers, b"".join(self._parts)))
 
     def _fail(self, error: Exception) -> None:
         if self._done is not None and not self._done.done():
@@ -121,7 +112,7 @@ class TableServer:
         self._free: list[Connection] = []
         self._turns = asyncio.Semaphore(CONNECTIONS)
 
-    async def ask(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
+    async def ask(self, path: str, headers: dict[str, str], body: bytes) -> HttpAnswer:
         """Send a POST request and return the answer; it is never sent twice.
 
         Raises

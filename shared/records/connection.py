@@ -27,7 +27,7 @@ class BadAnswer(OSError):
     """An answer is not the simple kind that DynamoDB gives."""
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """An answer, its header names in lower case."""
 
     status: int
@@ -54,7 +54,7 @@ class Connections:
         self._context: Any = None
         self._free: list[_Connection] = []  # append and pop are atomic
 
-    def post(self, headers: dict[str, str], body: bytes) -> Answer:
+    def post(self, headers: dict[str, str], body: bytes) -> HttpAnswer:
         """Send a request to ``/`` once and return the answer.
 
         Raises
@@ -114,7 +114,7 @@ class _Connection:
         waiting.register(self._line, select.POLLIN)
         return not waiting.poll(0)
 
-    def post(self, headers: dict[str, str], body: bytes) -> tuple[Answer, bool]:
+    def post(self, headers: dict[str, str], body: bytes) -> tuple[HttpAnswer, bool]:
         """Send a request and return its answer, and whether the connection stays open."""
         lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
         head = f"POST / HTTP/1.1\r\n{''.join(lines)}content-length: {len(body)}\r\n\r\n"
@@ -128,7 +128,7 @@ class _Connection:
         if len(data) < int(length):
             raise BadAnswer("the answer has ended too early")
         stays = lasting and answered.get("connection", "").lower() != "close"
-        return Answer(status, answered, data), stays
+        return HttpAnswer(status, answered, data), stays
 
     def _status(self) -> tuple[int, bool]:
         version, _, rest = self._read_line().partition(b" ")

@@ -23,7 +23,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from shared.records import aws, meter
-from shared.records.connection import Answer, Connections
+from shared.records.connection import Connections, HttpAnswer
 
 VERSION = "DynamoDB_20120810"
 CONTENT_TYPE = "application/x-amz-json-1.0"
@@ -167,7 +167,7 @@ class DynamoClient:
         meter.count(operation, answer)
         return answer
 
-    def _send(self, operation: str, body: bytes) -> Answer | None:
+    def _send(self, operation: str, body: bytes) -> HttpAnswer | None:
         """Return the answer to a request; None if botocore must make it."""
         if self._place is None or self._connections is None:
             return None

@@ -64,10 +64,10 @@ def test_requests_after_each_other_share_a_connection() -> None:
 
     async def use(table: TableServer) -> None:
         answer = await table.ask("/", {"x-amz-target": "DynamoDB_20120810.Query"}, b"{}")
-        assert (answer.status, answer.body) == (200, b"{}")
+        assert (answer.status, answer.data) == (200, b"{}")
         assert answer.headers["x-amzn-requestid"] == "r"
         refused = await table.ask("/", {}, b"")
-        assert (refused.status, refused.body) == (400, b"{}")
+        assert (refused.status, refused.data) == (400, b"{}")
 
     run(server, use)
     assert server.connections == 1
@@ -112,6 +112,6 @@ def test_a_connection_that_was_left_while_it_waited_is_not_used_again() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asked
         assert not table._free
-        assert (await table.ask("/", {}, b"two")).body == b"{}"
+        assert (await table.ask("/", {}, b"two")).data == b"{}"
 
     run(server, use)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from shared.records.connection import Answer, BadAnswer, Connections
+from shared.records.connection import BadAnswer, Connections, HttpAnswer
 
 OK = b"HTTP/1.1 200 OK\r\nX-Amz-Crc32: 7\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -74,7 +74,7 @@ def test_requests_share_a_connection_that_stays_open() -> None:
         # When two requests follow each other, then one connection carries both
         first = connections.post({"host": "db", "x-amz-target": "Query"}, b'{"a":1}')
         second = connections.post({"host": "db"}, b"")
-    assert first == second == Answer(200, {"x-amz-crc32": "7", "content-length": "2"}, b"{}")
+    assert first == second == HttpAnswer(200, {"x-amz-crc32": "7", "content-length": "2"}, b"{}")
     assert there.connections == 1
     assert there.requests[0] == (
         b'POST / HTTP/1.1\r\nhost: db\r\nx-amz-target: Query\r\ncontent-length: 7\r\n\r\n{"a":1}'
