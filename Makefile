@@ -236,6 +236,11 @@ sorters: setup  ## how many neurons sorters find, over simulated probes; SEEDS="
 	$(BIN)/python -m benchmarks.sorters $(if $(SEEDS),--seeds $(SEEDS)) \
 	    $(if $(SORTERS),--sorters $(SORTERS)) $(if $(JSON),--json $(JSON))
 
+.PHONY: reference-fuzz
+reference-fuzz: setup $(IBLLIB)  ## damaged sessions and drawn mice beside ibllib; SEED=…, ROUNDS=…, KIND=…
+	$(BIN)/python -m benchmarks.fuzz --ibllib .venv/ibllib/bin/python --seed $(or $(SEED),1) \
+	    --rounds $(or $(ROUNDS),300) $(if $(KIND),--kind $(KIND))
+
 reference: setup $(IBLLIB)  ## trials, wheel, quality, main clock and training status beside ibllib; SESSIONS=… your own
 	$(BIN)/python benchmarks/reference.py --ibllib .venv/ibllib/bin/python $(SESSIONS)
 

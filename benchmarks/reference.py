@@ -5,14 +5,13 @@
 
 ibllib needs other versions of libraries than Fornix, so it runs in a separate Python. Without
 sessions, these are compared: the real ones of ibllib's own tests; simulated ones of rigs 5 and 8,
-unchanged, as ephysChoiceWorld and with a laser; habituation of all rigs; and the training status
-of all windows of three days of a real mouse, if its trials are available.
+unchanged, as ephysChoiceWorld and with a laser; habituation of all rigs; and of a real mouse, if
+its trials are available, the training status of all windows of three days, and its training table.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from reference_3a import rigs_3a
+from reference_status import MOUSE, judged, tables
 from reference_video import films
 
 from lab.simulate.board import BoardClock, write_board
@@ -41,19 +41,7 @@ from lab.tasks import ephys as ephys_tasks
 from shared.model.quality import QC_NAMES
 from shared.science.behaviour.pregenerated import SEQUENCES
 from shared.science.errors import ExtractionError
-from shared.science.status.sessions import JudgedSession
-from shared.science.status.windows import window_status
 
-MOUSE = Path(__file__).parents[2] / "shared/data/training_status/SWC_054_11_sessions_trials.csv"
-COLUMNS = [
-    "choice",
-    "contrastLeft",
-    "contrastRight",
-    "feedbackType",
-    "probabilityLeft",
-    "response_times",
-    "stimOn_times",
-]
 SETTINGS = "raw_behavior_data/_iblrig_taskSettings.raw.json"
 ARGUMENTS = {"collection": "raw_behavior_data", "output_collection": "alf"}
 
@@ -306,53 +294,6 @@ def _apart(one: Path, other: Path) -> float:
     return float(np.abs(pair[0] - pair[1]).max()) / scale
 
 
-def windows(sessions: Sequence[tuple[str, pd.DataFrame]]) -> list[dict[str, Any]]:
-    """Return all windows of three of some days, in the format of the reference's side."""
-    return [
-        {
-            "dates": [date for date, _ in window],
-            "protocols": [trials["task_protocol"].iloc[0] for _, trials in window],
-            "trials": [trials[COLUMNS].to_dict("list") for _, trials in window],
-        }
-        for window in itertools.combinations(sessions, 3)
-    ]
-
-
-def judged(python: str, trials: Path, folder: Path) -> str:
-    """Judge all windows of a mouse on both sides; return a line of the report."""
-    wanted = windows(
-        [(str(day), trial) for day, trial in pd.read_csv(trials).groupby("session_date")]
-    )
-    path = folder / "windows.json"
-    path.write_text(json.dumps(wanted))
-    theirs_seconds = peer(python, "judge", path)
-    theirs = json.loads(path.with_suffix(".status.json").read_text())
-    began = time.perf_counter()
-    ours = [
-        window_status(
-            [
-                JudgedSession(
-                    date, protocol, {name: np.array(c, float) for name, c in day.items()}
-                )
-                for date, protocol, day in zip(
-                    window["dates"], window["protocols"], window["trials"], strict=True
-                )
-            ]
-        )
-        for window in wanted
-    ]
-    seconds = time.perf_counter() - began
-    equal = sum(
-        mine.status == other["status"]
-        and np.array_equal(mine.info["n_trials"], other["info"]["n_trials"])
-        and np.allclose(mine.info["perf_easy"], other["info"]["perf_easy"], rtol=1e-12)
-        for mine, other in zip(ours, theirs, strict=True)
-    )
-    return (
-        f"{equal} of {len(wanted)} windows equal; {seconds:.1f} s, ibllib {theirs_seconds:.1f} s"
-    )
-
-
 def main() -> None:
     """Compare, and print a line for each session and one for the status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -374,7 +315,8 @@ def main() -> None:
             for line in films(folder / "films", theirs):
                 print(f"film, {line}", flush=True)
         if not arguments.sessions and MOUSE.exists():
-            print(f"training status: {judged(arguments.ibllib, MOUSE, folder)}")
+            print(f"training status: {judged(theirs, MOUSE, folder)}")
+            print(f"training table: {tables(theirs, MOUSE, folder / 'mouse')}")
 
 
 if __name__ == "__main__":

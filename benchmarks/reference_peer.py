@@ -7,6 +7,7 @@ python reference_peer.py align SESSION    the pulses of its probe, and its clock
 python reference_peer.py film SESSION CAMERA    times of its frames, and quality.json
 python reference_peer.py pose SESSION    licks and pupil of its left camera
 python reference_peer.py judge WINDOWS.json    writes WINDOWS.status.json
+python reference_peer.py training_table LAB    writes LAB/training.pqt of its one mouse
 python reference_peer.py fixtures FOLDER SEQUENCES    copies what ibllib's own tests have
 """
 
@@ -231,7 +232,7 @@ def quality(session: Path, extractor: Any, found: dict[str, Any]) -> dict[str, A
     data.data = data.rename_data(dict(found))
     data.wheel_encoding = "X1"
     data.settings = extractor.settings
-    if hasattr(extractor, "frame2ttl"):
+    if hasattr(extractor, "bpod2fpga"):  # on the main clock
         data.data["wheel_timestamps_bpod"] = extractor.bpod2fpga(
             extractor.bpod_trials["wheel_timestamps"]
         )
@@ -268,6 +269,40 @@ def judge(windows: Path) -> None:
     windows.with_suffix(".status.json").write_text(json.dumps(statuses, default=_plain))
 
 
+def training_table(lab: Path) -> None:
+    """Write a mouse's training table: where it reached each status first.
+
+    The steps are those with which IBL makes its aggregates (iblalyx,
+    ``aggregate_subject_trials``), by ibllib's own functions; a lab's folder has one mouse.
+    """
+    import pandas as pd
+    from ibllib.pipes import training_status as status
+
+    began, days = time.perf_counter(), dict[str, list[str]]()
+    for session in sorted(lab.glob("Subjects/*/*/*")):
+        days.setdefault(session.parent.name, []).append(str(session))
+    rows = [
+        pd.DataFrame.from_dict(row)
+        for sessions in days.values()
+        for row in status.get_training_info_for_session(sessions, None, force=False)
+        if row["task_protocol"] != "habituation"  # no trials table, so not in the aggregate
+    ]
+    table = pd.concat(rows).sort_values("date", kind="stable").reset_index(drop=True)
+    first = table.drop_duplicates("date").reset_index(drop=True)
+    for day in status.find_earliest_recompute_date(first):
+        table = status.compute_training_status(table, day, None, force=False)[0]
+    single = table.drop_duplicates("session_path")
+    unfit = single[single["training_status"] == "in training"].iloc[39:40]
+    biased = single[single["task_protocol"] == "biased"]
+    for stuck, name in ((unfit, "untrainable"), (biased.iloc[39:40], "unbiasable")):
+        if name == "unbiasable" and "ready4ephysrig" in set(biased["training_status"][:40]):
+            continue
+        table.loc[table["session_path"].isin(stuck["session_path"]), "training_status"] = name
+    columns = table.set_index("date")[["training_status", "session_path"]]
+    columns.drop_duplicates("training_status").to_parquet(lab / "training.pqt")
+    print(time.perf_counter() - began)
+
+
 def fixtures(folder: Path, sequences: Path) -> None:
     """Copy the raw sessions of ibllib's own tests, and its sequences of ephysChoiceWorld."""
     import ibllib
@@ -293,5 +328,6 @@ if __name__ == "__main__":
         "film": film,
         "pose": pose,
         "judge": judge,
+        "training_table": training_table,
         "fixtures": fixtures,
     }[sys.argv[1]](*map(Path, sys.argv[2:]))

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pandas as pd
@@ -30,8 +31,17 @@ from shared.model.revisions import next_revision
 from shared.records import documents, objects
 from shared.records.items import Dataset
 from shared.records.where import Where
-from shared.results.source import SiteSession, Source, Unreadable
-from shared.science.status.aggregates import SessionTrials, subject_training, subject_trials
+from shared.results.source import SiteSession, Unreadable
+from shared.science.status.aggregates import (
+    BESIDE,
+    SessionTrials,
+    subject_training,
+    subject_trials,
+)
+from shared.science.status.sessions import on_ephys_rig
+
+if TYPE_CHECKING:
+    from functions.analysis.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +61,14 @@ OF_SESSION = ("id", "start_time", "number", "task_protocol", "location", "json")
 OF_DATASET = ("session", "path", "file_size", "hash", "default_dataset", "repositories")
 """Fields of rows of the search index on which the tables depend."""
 
+CRITERIA = "trained_criteria"
+"""Key of a mouse's ``json`` for the date and session of each status (ibllib, brainbox)."""
+
 MADE_OF = "made_of"
 """Name of the note that says of which trials a table was made."""
 
 
-def update(records: Source, subjects: Iterable[str], today: date) -> int:
+def update(records: Records, subjects: Iterable[str], today: date) -> int:
     """Make the tables of mice whose trials have changed; return how many mice.
 
     A mouse of which the search index shows nothing new since the last run is not read at all,
@@ -148,7 +161,7 @@ def _line(row: Mapping[str, Any], fields: Iterable[str]) -> str:
     return msgspec.json.encode([row.get(name) for name in fields]).decode()
 
 
-def _of_subject(records: Source, subject: str, today: date) -> bool:
+def _of_subject(records: Records, subject: str, today: date) -> bool:
     """Make the tables of a mouse if its trials have changed; return whether they had."""
     document = documents.find("subject", subject)
     if document is None:
@@ -169,10 +182,25 @@ def _of_subject(records: Source, subject: str, today: date) -> bool:
     lab = document.body.get("lab") or sessions[0].lab
     folder = f"{AGGREGATES}Subjects/{lab}/{nickname_of(subject)}"
     new = [_store(owner, folder, *table, existing, made_of, today) for table in tables.items()]
+    _tell(subject, tables["subjectTraining.table"])
     register_datasets(
         owner, new, manifest=f"{owner} {made_of}", who=WHO, belongs_to=("subject", subject)
     )
     return True
+
+
+def _tell(subject: str, training: pd.DataFrame) -> None:
+    """Keep in the mouse's ``json`` where it reached each status; brainbox reads it there."""
+    columns = (training.index, training["training_status"], training["session"])
+    criteria = {
+        str(status).replace(" ", "_"): [str(day), str(eid)]
+        for day, status, eid in zip(*columns, strict=True)
+    }
+
+    def edit(body: dict[str, Any]) -> dict[str, Any]:
+        return body | {"json": {**(body.get("json") or {}), CRITERIA: criteria}}
+
+    documents.update("subject", subject, edit, who=WHO)
 
 
 def _digest(sessions: Iterable[SiteSession]) -> str:
@@ -186,17 +214,16 @@ def _digest(sessions: Iterable[SiteSession]) -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
-def _read(records: Source, subject: str, sessions: Sequence[SiteSession]) -> list[SessionTrials]:
+def _read(records: Records, subject: str, sessions: Sequence[SiteSession]) -> list[SessionTrials]:
     """Return the trials of the sessions that can be read; the log tells of the others, once."""
     read, without = [], []
     for session in sessions:
         try:
-            trials = records.trials(session)
+            runs = records.runs(session, tuple(BESIDE))
         except Unreadable as error:
             without.append(f"{session.reference}: {error}")
         else:
-            if trials is not None:
-                read.append(_of_session(session, trials))
+            read += _of_session(session, runs)
     if without:
         log.warning(
             "%d of %d sessions are left out of the tables of %s; the first is %s",
@@ -205,16 +232,28 @@ def _read(records: Source, subject: str, sessions: Sequence[SiteSession]) -> lis
     return read
 
 
-def _of_session(session: SiteSession, trials: pd.DataFrame) -> SessionTrials:
-    return SessionTrials(
-        eid=session.id,
-        start_time=session.start_time or session.date,
-        number=session.number,
-        task_protocol=session.task_protocol,
-        trials=trials,
-        ephys_rig="ephys" in session.location.lower() or "ephys" in session.task_protocol.lower(),
-        delay=session.delay_start,
-    )
+def _of_session(
+    session: SiteSession, runs: Sequence[tuple[str, pd.DataFrame]]
+) -> list[SessionTrials]:
+    protocols = session.task_protocol.split("/")
+    found = []
+    for collection, trials in runs:
+        numbered = re.fullmatch(r"alf/task_(\d+)", collection)
+        number = int(numbered[1]) if numbered else 0
+        protocol = protocols[number] if number < len(protocols) else session.task_protocol
+        found.append(
+            SessionTrials(
+                eid=session.id,
+                start_time=session.start_time or session.date,
+                number=session.number,
+                task_protocol=protocol,
+                trials=trials,
+                ephys_rig=on_ephys_rig(session.location, protocol),
+                delay=session.delay_start,
+                protocol_number=number,
+            )
+        )
+    return found
 
 
 def _store(
@@ -226,13 +265,21 @@ def _store(
     made_of: str,
     today: date,
 ) -> Dataset:
-    """Write a table under its first free revision; return its dataset, not yet registered."""
+    """Write a table under its first free revision; return its dataset, not yet registered.
+
+    A table that is as before keeps its revision.
+    """
     file = io.BytesIO()
     table.to_parquet(file)
     content = file.getvalue()
     name = f"_ibl_{kind}.pqt"
-    used = {item.revision or "" for item in existing if item.name == name}
+    own = [item for item in existing if item.name == name]
+    used = {item.revision or "" for item in own}
+    digest = hashlib.sha256(content).hexdigest()
+    same = next((item for item in own if item.default and item.sha256 == digest), None)
     revision: str | None = next_revision(today.isoformat(), used) if used else None
+    if same is not None:
+        revision = same.revision
     while True:
         path = dataset_path("", revision, name)
         key = data_key(folder, path, dataset_id(owner, path))
@@ -247,7 +294,7 @@ def _store(
         data_format="parquet",
         file_size=len(content),
         hash=hashlib.md5(content, usedforsecurity=False).hexdigest(),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=digest,
         rows=len(table),
         stored_in=folder,
         created_by=None,

@@ -185,7 +185,9 @@ def _aggregate(site: Site, pace: Pace) -> None:
     from datetime import UTC, datetime
 
     from functions.analysis import aggregates
+    from functions.analysis.records import Records
 
+    assert isinstance(site.source, Records)  # noqa: S101 - as `_site` makes it
     names = pace(sorted(site.source.subjects()))
     made = aggregates.update(site.source, names, datetime.now(UTC).date())
     logger.info("aggregates", extra={"mice": made})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
@@ -22,7 +22,7 @@ from shared.records.errors import NotFound
 from shared.records.items import Dataset as DatasetItem
 from shared.records.items import Session as SessionItem
 from shared.records.where import Where
-from shared.results.reading import load_array, load_sorting, load_trials
+from shared.results.reading import load_array, load_run, load_sorting, load_trials
 from shared.results.source import Lab, SiteSession, Sorting, SourceFile, Subject, Unreadable
 from shared.sessions import store as sessions
 from shared.sessions.contents import session_and_datasets
@@ -100,6 +100,19 @@ class Records:
     def trials(self, session: SiteSession) -> pd.DataFrame | None:
         """Return the session's trials table."""
         return load_trials(session, self._bytes)
+
+    def runs(self, session: SiteSession, more: Sequence[str]) -> list[tuple[str, pd.DataFrame]]:
+        """Return collection and trials of each protocol of a session, with more columns.
+
+        Raises
+        ------
+        Unreadable
+            A file is damaged or elsewhere.
+        """
+        return [
+            (files.collection, load_run(session, files, self._bytes, more))
+            for files in session.trials
+        ]
 
     def sorting(self, session: SiteSession, collection: str) -> Sorting | None:
         """Return the sorted spikes in a collection."""

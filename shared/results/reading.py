@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shared.alf.layout import SPIKE_ARRAYS, TRIAL_COLUMNS, objects
+from shared.alf.layout import SPIKE_ARRAYS, TRIAL_COLUMNS, ObjectFiles, objects
 from shared.results.source import SiteSession, Sorting, SourceFile, Unreadable
 
 GO_CUE = "goCueTrigger_times"
@@ -39,32 +39,43 @@ class Read(Protocol):
 def load_trials(session: SiteSession, read: Read) -> pd.DataFrame | None:
     """Return a session's trials, None if it has none; the first protocol's if it has several.
 
+    See `load_run`.
+    """
+    runs = session.trials
+    return load_run(session, runs[0], read) if runs else None
+
+
+def load_run(
+    session: SiteSession, files: ObjectFiles, read: Read, more: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return the trials of one protocol of a session.
+
     Only numeric columns are kept. Where no stimulus onset was seen, reaction times start at the
     go cue's trigger, which is in a separate file.
 
     Parameters
     ----------
     session : SiteSession
+    files : ObjectFiles
+        One of `SiteSession.trials`.
     read : callable
         Opens a dataset's bytes.
+    more : sequence of str
+        Columns that are wanted, too, where they are files beside the table.
 
     Raises
     ------
     Unreadable
         A file is damaged, or columns are missing or differ in length.
     """
-    protocols = session.trials
-    if not protocols:
-        return None
-    files = protocols[0]
     arrays = files.columns()
     if files.table:
         trials = _table(session, files.table, read)
-        wanted = [*TRIAL_COLUMNS, *TIMES, *ASSUMED]
+        wanted = [*TRIAL_COLUMNS, *TIMES, *ASSUMED, *more]
         onsets = trials.get("stimOn_times")
         if onsets is None or onsets.isna().any():
             wanted.append(GO_CUE)
-        names = [name for name in wanted if name in arrays and name not in trials]
+        names = [name for name in dict.fromkeys(wanted) if name in arrays and name not in trials]
         for name in names:
             values = load_array(session, arrays[name], read)
             if values.shape == (len(trials),):

@@ -7,6 +7,7 @@ import warnings
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,6 +20,7 @@ from shared.records import aws, documents, objects
 from shared.records.items import Dataset
 from shared.records.meter import metered
 from shared.science.status.aggregates import SessionTrials, subject_training, subject_trials
+from shared.science.status.sessions import on_ephys_rig
 from tests.api.conftest import Api
 from tests.api.test_one_client import LAB, SUBJECT, one, put  # noqa: F401
 from tests.site.conftest import trials_of
@@ -46,6 +48,13 @@ def trained(api: Api, bucket: str, day: int, trials: pd.DataFrame, **more: Any) 
     return eid
 
 
+def beside(bucket: str, eid: str, name: str, values: np.ndarray) -> None:
+    """Add an attribute of a session's trials that is a file beside the table."""
+    file = io.BytesIO()
+    np.save(file, values)
+    put(bucket, eid, f"alf/_ibl_trials.{name}.npy", file.getvalue(), dataset_type=f"trials.{name}")
+
+
 def load(client: Any, name: str) -> pd.DataFrame:
     catalog.start_request()
     with warnings.catch_warnings():
@@ -64,6 +73,8 @@ def test_the_unmodified_client_loads_trials_and_status_and_joins_them(
     # Given three sessions of a mouse, of one of which something is not public
     tables = [trials_of(30 + day, day) for day in (1, 2, 3)]
     eids = [trained(api, bucket, day, tables[day - 1]) for day in (3, 1, 2)]
+    beside(bucket, eids[1], "quiescencePeriod", np.full(31, 0.4))
+    beside(bucket, eids[1], "stimOnTrigger_times", np.arange(31.0))
     order = [eids[1], eids[2], eids[0]]
     # When the nightly build has run
     assert build(bucket) == 1
@@ -74,9 +85,25 @@ def test_the_unmodified_client_loads_trials_and_status_and_joins_them(
         .join(training.set_index("session"))
         .sort_values(by="session_start_time", kind="stable")
     )
+    joined["training_status"] = joined["training_status"].ffill()
     assert list(dict.fromkeys(joined.index)) == order
     assert set(joined["training_status"]) == {"in training"}
-    assert list(training["date"]) == ["2024-07-01", "2024-07-02", "2024-07-03"]
+    # Then the table has the first session of each status, as IBL's has
+    assert (training.index.name, list(training.index)) == ("date", ["2024-07-01"])
+    assert training.to_dict("list") == {
+        "training_status": ["in training"], "session": [order[0]]
+    }  # fmt: skip
+    # Then the columns are those of IBL's, as far as a session's datasets have them
+    assert set(trials) - set(tables[0]) == {
+        "session", "session_start_time", "session_number", "task_protocol", "protocol_number",
+        "quiescence", "stimOnTrigger_times",
+    }  # fmt: skip
+    assert str(trials["session_start_time"].dtype) == "datetime64[ns]"
+    assert trials["quiescence"].tolist()[:31] == [0.4] * 31
+    assert trials["quiescence"].isna().sum() == 32 + 33
+    # Then brainbox finds the day of a status in the mouse's json
+    body = api.ok("GET", f"/subjects/{SUBJECT}")
+    assert body["json"]["trained_criteria"] == {"in_training": ["2024-07-01", order[0]]}
     for eid, expected in zip(order, tables, strict=True):
         own = trials[trials["session"] == eid].reset_index(drop=True)
         pd.testing.assert_frame_equal(own[list(expected)], expected)
@@ -89,7 +116,10 @@ def test_the_unmodified_client_loads_trials_and_status_and_joins_them(
     assert build(bucket) == 1
     assert build(bucket) == 0
     assert len(load(one, TRIALS)) == len(trials) + 20
-    assert len(load(one, TRAINING)) == 4
+    assert list(load(one, TRAINING)["session"]) == [order[0]]
+    # Then a table that is as before has no new revision
+    rows = api.ok("GET", f"/datasets?name={TRAINING}.pqt")["results"]
+    assert [row["revision"] or "" for row in rows] == [""]
 
 
 def test_nobody_without_an_account_sees_the_tables(api: Api, bucket: str) -> None:
@@ -127,8 +157,9 @@ def test_a_build_that_was_cut_off_is_made_good(
     trained(api, bucket, 2, trials_of(20, 2))
     assert build(bucket) == 1
     rows = api.ok("GET", "/datasets?django=session__isnull,True")["results"]
-    assert {row["revision"] for row in rows} == {"2026-12-01"}
-    assert len(objects.keys(f"data/aggregates/Subjects/{LAB}/{SUBJECT}/")) == 4
+    revisions = {row["name"]: row["revision"] or "" for row in rows}
+    assert revisions == {f"{TRIALS}.pqt": "2026-12-01", f"{TRAINING}.pqt": ""}
+    assert len(objects.keys(f"data/aggregates/Subjects/{LAB}/{SUBJECT}/")) == 3
 
 
 def test_a_session_that_cannot_be_read_is_left_out(api: Api, bucket: str) -> None:
@@ -205,10 +236,31 @@ def test_columns_that_a_session_lacks_have_no_values() -> None:
         ]
     )
     assert list(table["session"]) == ["a"] * 3 + ["b"] * 2
-    assert table["quiescencePeriod"].notna().tolist() == [True] * 3 + [False] * 2
+    assert table["quiescence"].notna().tolist() == [True] * 3 + [False] * 2
 
 
-def test_habituation_comes_before_training_and_does_not_undo_it() -> None:
+def test_protocols_of_a_session_are_numbered_and_judged_together(
+    one: Any, api: Api, bucket: str  # noqa: F811
+) -> None:  # fmt: skip
+    # Given a session in which the task ran twice, and a passive protocol between
+    names = [PROTOCOL, "_iblrig_tasks_passiveChoiceWorld", PROTOCOL]
+    body = {"subject": SUBJECT, "start_time": "2024-07-01T10:00:00", "number": 1}
+    eid = api.ok("POST", "/sessions", body | {"task_protocol": "/".join(names)})["id"]
+    for number, trials in ((0, trials_of(20, 1)), (2, trials_of(25, 2))):
+        put(
+            bucket, eid, f"alf/task_{number:02d}/_ibl_trials.table.pqt", parquet(trials),
+            dataset_type="trials.table", sha256=f"{number + 1:064d}",
+        )  # fmt: skip
+    # When the nightly build has run
+    assert build(bucket) == 1
+    # Then the trials of both are there, each with its number and protocol
+    table = load(one, TRIALS)
+    assert table["protocol_number"].tolist() == [0] * 20 + [2] * 25
+    assert set(table["task_protocol"]) == {PROTOCOL}
+    assert load(one, TRAINING)["session"].tolist() == [eid]
+
+
+def test_habituation_has_no_training_status() -> None:
     protocols = ("habituationChoiceWorld", "trainingChoiceWorld", "habituationChoiceWorld")
     sessions = [
         SessionTrials(
@@ -216,5 +268,21 @@ def test_habituation_comes_before_training_and_does_not_undo_it() -> None:
         )
         for n, name in enumerate(protocols, 1)
     ]
-    status = subject_training(sessions)["training_status"]
-    assert status.tolist() == ["habituation", "in training", "in training"]
+    assert subject_training(sessions).to_dict() == {
+        "training_status": {"2024-07-02": "in training"}, "session": {"2024-07-02": "2"}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("location", "protocol", "expected"),
+    [
+        ("_iblrig_lab_ephys_0", "biasedChoiceWorld", True),
+        ("_iblrig_lab_behavior_0", "ephysChoiceWorld", False),
+        ("", "ephysChoiceWorld", True),
+        ("", "biasedChoiceWorld", False),
+    ],
+)
+def test_the_rig_s_name_says_what_it_is_and_else_the_protocol(
+    location: str, protocol: str, expected: bool
+) -> None:
+    assert on_ephys_rig(location, protocol) is expected

@@ -2,6 +2,7 @@
 
 Run by a Python that has ibllib, not Fornix: python ibllib_peer.py ADDRESS ACCOUNTS SESSION, where
 ACCOUNTS is JSON, ``{"rig": [USER, PASSWORD], "worker": …}``. Prints what became of it as JSON.
+With the account of a member, and a mouse for the session, its member loads the mouse's tables.
 """
 
 from __future__ import annotations
@@ -51,6 +52,40 @@ def main(address: str, accounts: dict[str, list[str]], session: Path) -> dict[st
     }
 
 
+def tables(address: str, account: list[str], mouse: Path) -> dict[str, Any]:
+    """Load a mouse's tables as IBL's documentation does, and use brainbox on them."""
+    from brainbox.behavior import training
+    from one.alf.io import AlfBunch
+    from one.api import ONE
+
+    one = ONE(
+        base_url=address, username=account[0], password=account[1], silent=True,
+        cache_dir=mouse.parent, cache_rest=None,
+    )  # fmt: skip
+    parameters = one.alyx._par.set("HTTP_DATA_SERVER", f"{address}/data")
+    parameters = parameters.set("HTTP_DATA_SERVER_LOGIN", account[0])
+    one.alyx._par = parameters.set("HTTP_DATA_SERVER_PWD", account[1])
+    trials = one.load_aggregate("subjects", mouse.name, "_ibl_subjectTrials.table")
+    status = one.load_aggregate("subjects", mouse.name, "_ibl_subjectTraining.table")
+    joined = trials.set_index("session").join(status.set_index("session"))
+    joined = joined.sort_values(by="session_start_time", kind="stable")
+    joined["training_status"] = joined["training_status"].ffill()
+    bunch = AlfBunch.from_df(joined.select_dtypes("number"))  # with text all would be objects
+    return {
+        "statuses": sorted(map(str, joined["training_status"].unique())),
+        "first": status.reset_index().to_dict("list"),
+        "sessions": list(dict.fromkeys(trials["session"])),
+        "performance": float(training.compute_performance_easy(bunch)),
+        "n_trials": int(training.compute_n_trials(bunch)),
+        "psychometric": [float(x) for x in training.compute_psychometric(bunch)],
+        "criterion": training.query_criterion(mouse.name, "in training", one=one),
+    }
+
+
 if __name__ == "__main__":
-    found = main(sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]))
+    address, accounts = sys.argv[1], json.loads(sys.argv[2])
+    if "member" in accounts:
+        found = tables(address, accounts["member"], Path(sys.argv[3]))
+    else:
+        found = main(address, accounts, Path(sys.argv[3]))
     print("RESULT " + json.dumps(found, default=str))

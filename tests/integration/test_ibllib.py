@@ -9,13 +9,16 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from infra.local.seed import connect
 from lab.client import Client
+from tests.site.conftest import trials_of
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv" / "ibllib" / "bin" / "python"
@@ -68,20 +71,11 @@ def recorded(shared_data: Path, folder: Path) -> Path:
     return session
 
 
-def test_ibllib_registers_a_real_session_and_its_whole_pipeline_completes(
-    cloud: Any, shared_data: Path, tmp_path: Path
-) -> None:
-    # Given a lab with a server of its own, and a session of a rig
-    home = tmp_path / "home"
-    globus = home / ".globusonline" / "lta"
-    globus.mkdir(parents=True)
-    (globus / "client-id.txt").write_text(ENDPOINT)
-    lab_as_it_is(connect(cloud.system.home, "admin"))
-    session = recorded(shared_data, tmp_path)
-    # When its rig registers the session, and its server runs the pipeline as a worker
+def by_ibllib(cloud: Any, roles: tuple[str, ...], session: Path, home: Path) -> dict[str, Any]:
+    """Return what ibllib finds with the accounts of some roles."""
     accounts = {
         role: [account["username"], account["password"]]
-        for role in ("rig", "worker")
+        for role in roles
         for account in [cloud.credentials[f"{LAB}_{role}"]]
     }
     peer = Path(__file__).with_name("ibllib_peer.py")
@@ -93,7 +87,22 @@ def test_ibllib_registers_a_real_session_and_its_whole_pipeline_completes(
     )
     assert done.returncode == 0, done.stderr[-4000:]
     line = next(row for row in done.stdout.splitlines() if row.startswith("RESULT "))
-    found = json.loads(line.removeprefix("RESULT "))
+    found: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
+    return found
+
+
+def test_ibllib_registers_a_real_session_and_its_whole_pipeline_completes(
+    cloud: Any, shared_data: Path, tmp_path: Path
+) -> None:
+    # Given a lab with a server of its own, and a session of a rig
+    home = tmp_path / "home"
+    globus = home / ".globusonline" / "lta"
+    globus.mkdir(parents=True)
+    (globus / "client-id.txt").write_text(ENDPOINT)
+    lab_as_it_is(connect(cloud.system.home, "admin"))
+    session = recorded(shared_data, tmp_path)
+    # When its rig registers the session, and its server runs the pipeline as a worker
+    found = by_ibllib(cloud, ("rig", "worker"), session, home)
     # Then every task is complete
     logs = {name: log for name, (status, log) in found["tasks"].items() if status != "Complete"}
     assert not logs, json.dumps(logs, indent=1)[-6000:]
@@ -105,3 +114,43 @@ def test_ibllib_registers_a_real_session_and_its_whole_pipeline_completes(
     assert found["session"]["extended_qc"]["task"]
     assert found["session"]["n_trials"] == 12
     assert found["subject"]["json"]["trained_criteria"]
+
+
+def test_brainbox_reads_the_tables_of_a_mouse(cloud: Any, tmp_path: Path) -> None:
+    # Given the trials of two sessions, and a night
+    mouse = "IBL_001"
+    admin = connect(cloud.system.home, "admin")
+    admin.post("/subjects", {"nickname": mouse, "lab": LAB})
+    tables = [trials_of(120 + day, day) for day in (1, 2)]
+    for day, trials in enumerate(tables, start=1):
+        alf = tmp_path / "rig" / LAB / "Subjects" / mouse / f"2024-07-0{day}" / "001" / "alf"
+        alf.mkdir(parents=True)
+        trials.to_parquet(alf / "_ibl_trials.table.pqt")
+    sent = subprocess.run(
+        [sys.executable, "-m", "lab.cli", "rig", "upload", tmp_path / "rig", "--include", "alf/*"],
+        env=cloud.user_env(f"{LAB}_rig"),
+        capture_output=True,
+        text=True,
+    )
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    for row in admin.get("/sessions", subject=mouse)["results"]:
+        change = {"task_protocol": "_iblrig_tasks_trainingChoiceWorld"}
+        admin.patch(f"/sessions/{row['id']}", change)
+    cloud.invoke("analysis", {"kind": "nightly"})
+    # When a member loads its tables with ibllib installed
+    found = by_ibllib(cloud, ("member",), tmp_path / "cache" / mouse, tmp_path / "home")
+    # Then they join, brainbox computes with them, and knows when a status was reached
+    assert found["first"] == {
+        "date": ["2024-07-01"],
+        "training_status": ["in training"],
+        "session": found["sessions"][:1],
+    }
+    assert found["statuses"] == ["in training"]
+    assert found["n_trials"] == 121 + 122
+    easy = pd.concat(tables)
+    contrast = easy[["contrastLeft", "contrastRight"]].max(axis=1)
+    expected = (easy["feedbackType"][contrast >= 0.5] == 1).mean()
+    assert found["performance"] == pytest.approx(expected)
+    assert len(found["psychometric"]) == 4
+    eid, sessions, days = found["criterion"]
+    assert (len(eid), sessions, days) == (36, 1, 0)

@@ -137,6 +137,9 @@ def test_aggregates_are_made_at_night_by_the_role_of_analyses(
         text=True,
     )
     assert sent.returncode == 0, sent.stdout + sent.stderr
+    for row in one.alyx.rest("sessions", "list", subject="ONE_002", no_cache=True):
+        change = {"task_protocol": "_iblrig_tasks_trainingChoiceWorld"}
+        one.alyx.rest("sessions", "partial_update", id=row["url"][-36:], data=change)
     # When the night has passed, then a member loads them
     cloud.invoke("analysis", {"kind": "nightly"})
     with warnings.catch_warnings():
@@ -144,4 +147,5 @@ def test_aggregates_are_made_at_night_by_the_role_of_analyses(
         trials = one.load_aggregate("subjects", "ONE_002", "_ibl_subjectTrials.table")
         training = one.load_aggregate("subjects", "ONE_002", "_ibl_subjectTraining.table")
     assert len(trials) == 21 + 22
-    assert list(training["session"]) == list(dict.fromkeys(trials["session"]))
+    assert training["training_status"].tolist() == ["in training"]
+    assert training["session"].tolist() == [trials["session"].iloc[0]]

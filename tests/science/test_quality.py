@@ -144,6 +144,28 @@ def test_settings_that_are_missing_or_strange_are_no_failure(
     assert quality.outcomes[check] == QC[outcome]
 
 
+@pytest.mark.parametrize(
+    ("settings", "outcome"),
+    [
+        ({"SOUND_SAMPLE_FREQ": 192000}, "PASS"),
+        ({"SOUND_SAMPLE_FREQ": 96000}, "WARNING"),
+        ({"SOUND_SAMPLE_FREQ": 96000, "SD": "sounddevice"}, "PASS"),
+        ({"SOUND_SAMPLE_FREQ": 192000, "device_sound": {"OUTPUT": "harp"}}, "WARNING"),
+        ({"SOUND_SAMPLE_FREQ": "much"}, "PASS"),
+    ],
+)
+def test_a_rig_that_names_no_sound_card_is_known_by_the_rate_of_its_sounds(
+    session: Extraction, settings: dict[str, Any], outcome: str
+) -> None:
+    """Given sounds 5 ms after their command, then a HARP card is late and others are not."""
+    own = ("device_sound", "SD", "SOUND_SAMPLE_FREQ")
+    told = {name: value for name, value in session.task.settings.items() if name not in own}
+    task = RawTask(session.task.trials, {**told, **settings})
+    late = session.trials["goCueTrigger_times"] + 0.005
+    quality = judge(replace(changed(session, "goCue_times", late), task=task))
+    assert quality.outcomes["goCue_delays"] == QC[outcome]
+
+
 def test_the_quality_is_told_as_alyx_keeps_it(tmp_path: Path, shared_data: Path) -> None:
     # Given a session with two protocols, by the task's own way
     shutil.copytree(shared_data / REAL / "raw_behavior_data", tmp_path / "raw_task_data_01")

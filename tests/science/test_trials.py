@@ -263,7 +263,10 @@ def test_a_value_that_is_missing_is_named() -> None:
         ({"IBLRIG_VERSION_TAG": "6.4.2"}, (6, 4, 2)),
         ({"IBLRIG_VERSION": "7.2.1", "IBLRIG_VERSION_TAG": "6.0.0"}, (7, 2, 1)),
         ({"IBLRIG_VERSION": "", "IBLRIG_VERSION_TAG": "v5.0"}, (5, 0, 0)),
-        ({"IBLRIG_VERSION": "8.2.1-dev+dirty"}, (8, 2, 1)),
+        ({"IBLRIG_VERSION": "8.2.1-dev+dirty"}, (8, 2, 0)),  # before 8.2.1
+        ({"IBLRIG_VERSION": "8.28.0rc2"}, (8, 28, -1)),
+        ({"IBLRIG_VERSION": "6.2.5.post1"}, (6, 2, 5)),
+        ({"IBLRIG_VERSION": "6.2.5-experiment"}, (6, 2, 5)),
         ({"IBLRIG_VERSION": None}, NEWEST),
         ({"IBLRIG_VERSION": "unknown"}, NEWEST),
         ({}, NEWEST),

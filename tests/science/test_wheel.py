@@ -349,3 +349,15 @@ def test_the_unit_is_that_which_fits_the_trials(
     if unit == 1e3 and seconds > 20:
         assert np.ptp(found.times) == pytest.approx(seconds * 1e6)
     assert np.ptp(found.times) == pytest.approx(seconds * 1e6)
+
+
+def test_lines_far_from_their_place_are_put_in_order(tmp_path: Path) -> None:
+    """Given late and early lines and a counter that restarts, then times rise."""
+    times = (4_294_000_000 + np.arange(100) * 50_000) % 2**32
+    lines = [f"{time} {value} " for value, time in enumerate(times)]
+    lines.insert(60, lines.pop(30))
+    lines.insert(20, lines.pop(80))
+    (tmp_path / "_iblrig_encoderPositions.raw.ssv").write_text("\n".join(lines) + "\n")
+    read = read_encoder_positions(tmp_path, 5.0)
+    assert (np.diff(read.times) == 50_000).all()
+    assert read.values.tolist() == list(range(100))

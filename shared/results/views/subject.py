@@ -21,7 +21,7 @@ from shared.results.views.session import Behaviour, Numbers, TrialArrays, code_t
 from shared.science.behaviour.curves import contrast_heat_map, contrasts
 from shared.science.behaviour.psychometric import PARAMETERS
 from shared.science.status.history import History, training_history
-from shared.science.status.sessions import JudgedSession
+from shared.science.status.sessions import JudgedSession, on_ephys_rig
 from shared.science.status.stages import Variant
 
 VARIANT: Variant = "brainbox"
@@ -203,7 +203,7 @@ def subject_view(
                 protocol=day.task_protocol,
                 trials=trials[row.id],
                 number=row.number,
-                ephys_rig="ephys" in day.location.lower() or row.protocol == "ephys",
+                ephys_rig=on_ephys_rig(day.location, row.protocol),
                 delay=day.delay_start,
                 eid=row.id,
             )

@@ -295,9 +295,19 @@ def _joined(times: Iterable[Floats]) -> Floats:
     return every[~np.isnan(every)]
 
 
+SOUND_CARDS = {192_000: "xonar", 96_000: "harp"}
+"""Sound cards of rigs before 8 by the rate of their sounds (1/s): ibllib's rule."""
+
+
 def _sound_card(settings: Mapping[str, Any]) -> str:
+    """Return the sound card's name; rigs before 8 wrote its driver and rate only."""
     device = settings.get("device_sound")
-    return str(device.get("OUTPUT", "")) if isinstance(device, Mapping) else ""
+    if isinstance(device, Mapping):
+        return str(device.get("OUTPUT", ""))
+    if "sounddevice" in str(settings.get("SD")):
+        return SOUND_CARDS[192_000]
+    rate = settings.get("SOUND_SAMPLE_FREQ")
+    return SOUND_CARDS.get(rate, "") if isinstance(rate, int) else ""
 
 
 def _gain(settings: Mapping[str, Any]) -> float | None:

@@ -161,19 +161,14 @@ class _Ordered:
 def _in_order(raw: Floats) -> _Ordered:
     """Repair the time stamps of an encoder and give the order of its rows.
 
-    The counter has 32 bits and restarts; two rows may be swapped; the first may be corrupt.
+    The counter has 32 bits and restarts; rows may be out of order; the first may be corrupt.
     """
-    times, order, first = raw.copy(), np.arange(raw.size), 0
+    times, first = raw.copy(), 0
     for i in map(int, np.flatnonzero(np.diff(raw) < 0)):
         back = times[i] - times[i + 1]
         if back > 0 and 32 - np.log2(back) < 0.2:
             times[i + 1 :] += COUNTER
         elif i <= 1:
             first = i + 1
-        elif times[i] > times[i + 1] > times[i - 1]:
-            times[[i, i + 1]] = times[[i + 1, i]]
-            order[[i, i + 1]] = order[[i + 1, i]]
-        else:
-            by_time = np.argsort(times, kind="stable")
-            times, order = times[by_time], order[by_time]
-    return _Ordered(times[first:], order[first:])
+    order = first + np.argsort(times[first:], kind="stable")
+    return _Ordered(times[order], order)

@@ -45,14 +45,20 @@ def read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
+EARLIER = re.compile(r"[-_.]?(dev|alpha|beta|preview|pre|rc|a|b|c)", re.IGNORECASE)
+"""What follows the numbers of a version before its release (Python's PEP 440)."""
+
+
 def rig_version(settings: Mapping[str, Any]) -> tuple[int, int, int]:
     """Return the rig's version from its settings.
 
-    ``IBLRIG_VERSION`` counts, else ``IBLRIG_VERSION_TAG``; in text like ``'8.2.1-dev'`` the
-    leading numbers count. Settings without a version are taken as the newest.
+    ``IBLRIG_VERSION`` counts, else ``IBLRIG_VERSION_TAG``, and of a text the leading numbers.
+    ``'8.2.1-dev'`` comes before 8.2.1: its last number is one less. Settings without a version
+    are taken as the newest.
     """
     for key in ("IBLRIG_VERSION", "IBLRIG_VERSION_TAG"):
         if match := re.match(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?", str(settings.get(key) or "")):
             major, minor, patch = (int(number or 0) for number in match.groups())
-            return major, minor, patch
+            before = EARLIER.match(match.string, match.end())
+            return major, minor, patch - bool(before)
     return NEWEST

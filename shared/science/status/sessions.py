@@ -103,6 +103,11 @@ class Measures:
         return self.protocol == "ephys" and self.n_trials > 400 and self.perf_easy > 0.9
 
 
+def on_ephys_rig(location: str, protocol: str) -> bool:
+    """Tell whether a session was done on an electrophysiology rig: by the rig's name, if known."""
+    return "ephys" in location.lower() if location else protocol_of(protocol) == "ephys"
+
+
 def in_time(sessions: Sequence[JudgedSession]) -> list[JudgedSession]:
     """Return the sessions that the rules judge, in order of time."""
     judged = [s for s in sessions if protocol_of(s.protocol) in ("training", "biased", "ephys")]

@@ -1,0 +1,204 @@
+"""The reference's side of the fuzz: run by a Python that has ibllib, not Fornix.
+
+It answers requests, one JSON list a line on stdin (what to do, and paths), by one JSON object a
+line: ``{}``, or ``refused``: the error by part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import reference_peer
+
+Refused = dict[str, str]
+
+
+def said(error: BaseException) -> str:
+    """Return an error with the place in ibllib where it arose."""
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if "site-packages" in f.filename
+    ]
+    own = [f for f in frames if any(n in f.filename for n in ("ibllib", "brainbox", "ibldsp"))]
+    at = f"{Path(own[-1].filename).stem}.{own[-1].name}" if own else "?"
+    return f"{type(error).__name__} in {at}: {str(error)[:120]}"
+
+
+@contextlib.contextmanager
+def without_wheel(refused: Refused) -> Iterator[None]:
+    """Go on without a wheel where it cannot be extracted, so that the trials are compared."""
+    from ibllib.io.extractors import training_wheel
+
+    original = training_wheel.Wheel._extract
+
+    def extract(self: Any) -> Any:
+        try:
+            return original(self)
+        except Exception as error:
+            refused["wheel"] = said(error)
+            n, nothing = len(self.bpod_trials), np.empty(0)
+            return (nothing, nothing, np.empty((0, 2)), nothing, nothing, np.full(n, np.nan),
+                    np.zeros(n, bool))  # fmt: skip
+
+    training_wheel.Wheel._extract = extract
+    try:
+        yield
+    finally:
+        training_wheel.Wheel._extract = original
+
+
+def save(extractor: Any, found: Any, folder: Path) -> None:
+    """Save what ibllib saves. It fails on arrays without values, and then saves nothing at all."""
+    folder.mkdir(exist_ok=True)
+    for name, values in found.items():
+        file = extractor.save_names[extractor.var_names.index(name)]
+        if file and file.endswith(".pqt"):
+            values.to_parquet(folder / file)
+        elif file:
+            np.save(folder / file, values)
+
+
+def laser(session: Path, extractor: Any) -> None:
+    """Extract the laser, if the first trial has one."""
+    from ibllib.io.extractors.opto_trials import LaserBool
+
+    if type(extractor).__name__ == "HabituationTrials":
+        return
+    if "laser_stimulation" in extractor.bpod_trials[0]:
+        LaserBool(session).extract(
+            bpod_trials=extractor.bpod_trials, settings=extractor.settings,
+            save=True, path_out=session / "alf",
+        )  # fmt: skip
+
+
+def judged(session: Path, extractor: Any, found: Any, refused: Refused) -> None:
+    """Judge the trials, and write ``quality.json``."""
+    try:
+        quality = reference_peer.quality(session, extractor, found)
+        (session / "quality.json").write_text(json.dumps(quality))
+    except Exception as error:
+        refused["quality"] = said(error)
+
+
+def bpod(session: Path) -> Refused:
+    """Extract trials and wheel on the state machine's clock."""
+    from ibllib.io.extractors.bpod_trials import get_bpod_extractor
+
+    refused: Refused = {}
+    try:
+        with without_wheel(refused):
+            extractor = get_bpod_extractor(session)
+            data, _ = extractor.extract(save=False)
+            save(extractor, data, session / "alf")
+    except Exception as error:
+        return {"trials": said(error)}
+    laser(session, extractor)
+    if "wheel" not in refused:
+        judged(session, extractor, data, refused)
+    return refused
+
+
+def board(session: Path) -> Refused:
+    """Extract trials and wheel on the main clock, from pulses that are found already."""
+    from ibllib.io.extractors.bpod_trials import get_bpod_extractor
+    from ibllib.io.extractors.ephys_fpga import (
+        FpgaTrials,
+        FpgaTrialsHabituation,
+        get_sync_and_chn_map,
+    )
+
+    refused: Refused = {}
+    try:
+        with without_wheel(refused):
+            by_bpod = get_bpod_extractor(session)
+            trials, _ = by_bpod.extract(save=False)
+        if refused:
+            refused["wheel by the state machine"] = refused.pop("wheel")
+        pulses, channels = get_sync_and_chn_map(session, "raw_ephys_data")
+        rests = type(by_bpod).__name__ == "HabituationTrials"
+        kind = FpgaTrialsHabituation if rests else FpgaTrials
+        extractor = kind(session, bpod_trials=trials, bpod_extractor=by_bpod)
+        data, _ = extractor.extract(
+            sync=pulses, chmap=channels, save=False, task_collection="raw_behavior_data",
+            protocol_number=None,
+        )  # fmt: skip
+        save(extractor, data, session / "alf")
+        laser(session, by_bpod)
+    except Exception as error:
+        return {"trials": said(error)}
+    judged(session, extractor, data, refused)
+    return refused
+
+
+def pulses(session: Path) -> Refused:
+    """Find the pulses in a board's recording."""
+    from ibldsp.sync import extract_spikeglx_sync
+
+    path = next((session / "raw_ephys_data").glob("*.nidq.bin"))
+    extract_spikeglx_sync(path, output_path=path.parent, save=True)
+    return {}
+
+
+def probe(folder: Path) -> Refused:
+    """Bring a probe's clock to the main one."""
+    from ibllib.ephys import sync_probes
+
+    sync_probes.version3B(folder, display=False)
+    return {}
+
+
+def passive(session: Path) -> Refused:
+    """Find what a passive protocol showed and played."""
+    from ibllib.io.extractors.ephys_passive import PassiveChoiceWorld
+
+    PassiveChoiceWorld(session).extract(
+        sync_collection="raw_ephys_data", task_collection="raw_behavior_data", save=True,
+        path_out=session / "alf",
+    )  # fmt: skip
+    return {}
+
+
+def window(path: Path) -> Refused:
+    """Judge a window of days by brainbox's rules."""
+    reference_peer.judge(path)
+    return {}
+
+
+def subject(folder: Path) -> Refused:
+    """Write a mouse's training table, as IBL makes its aggregates."""
+    reference_peer.training_table(folder)
+    return {}
+
+
+ACTIONS: dict[str, Callable[[Path], Refused]] = {
+    action.__name__: action for action in (bpod, board, pulses, probe, passive, window, subject)
+}
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    logging.disable(logging.CRITICAL)
+    reference_peer.mend()
+    answers, sys.stdout = sys.stdout, io.StringIO()
+    for line in sys.stdin:
+        what, path = json.loads(line)
+        try:
+            refused = ACTIONS[what](Path(path))
+        except Exception as error:
+            refused = {what: said(error)}
+        sys.stdout = io.StringIO()
+        print(json.dumps({"refused": refused}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
