@@ -17,7 +17,6 @@ from lab.simulate.session import simulate_session
 from lab.tasks import sync
 from shared.science.behaviour.pregenerated import SEQUENCES
 
-
 LONGEST = 4000
 """Most positions of the wheel in a session."""
 
