@@ -1,7 +1,8 @@
 """Workers for labs without machines: the same ``fornix worker`` as a job of AWS Batch on Fargate.
 
 Messages in a lab's queue raise an alarm. The alarm's event submits one job for that lab, which
-works until no message has come for five minutes. An empty queue costs nothing.
+works until no message has come for five minutes. An empty queue costs nothing. While messages wait
+the alarm is raised anew every half hour: another job helps, and one that died is replaced.
 """
 
 from __future__ import annotations
@@ -28,8 +29,16 @@ DOCKERFILE = "lab/worker/recipes/Dockerfile"
 IDLE_SECONDS = 300
 """A job ends after this time without a message."""
 
-VCPUS, MEMORY_GB, DISK_GB = 2, 8, 100
-"""Size of one job: two tasks of behaviour, or one of ephys; Fargate has at most 200 GB of disk."""
+VCPUS, MEMORY_GB, DISK_GB = 2, 16, 100
+"""Size of one job, with room for any task without a graphics card: spike sorting asks for 8 GB,
+which a computer of 8 GB has not free. Fargate has at most 200 GB of disk."""
+
+COPIED = (*FOLDERS, "fornix", "lab", "infra", "site/results")
+"""Folders that the image is made of."""
+
+WAITING = "IF(m > 0 AND (MINUTE(m) < 25 OR (MINUTE(m) >= 30 AND MINUTE(m) < 55)), 1, 0)"
+"""Whether messages wait; never in the last five minutes of a half hour. Only an alarm's rise is an
+event, and it can rise again only after it has fallen."""
 
 LONGEST_HOURS = 24
 """A job that hangs is ended after this time."""
@@ -66,7 +75,7 @@ class BatchWorkers(Construct):
             build_args={"PYTHON_VERSION": PYTHON_VERSION},
             exclude=[
                 "**",
-                *(f"!{folder}/**" for folder in {*FOLDERS, "lab", "infra", "site/results"}),
+                *(f"!{folder}/**" for folder in COPIED),
                 *(f"!{name}" for name in ("requirements.lock", "pyproject.toml")),
                 *("!README.md", "!LICENSE", f"!{DOCKERFILE}"),
             ],
@@ -148,8 +157,14 @@ class BatchWorkers(Construct):
             f"Waiting-{lab}",
             alarm_name=f"{self.settings.name}-batch-{lab}",
             alarm_description=f"Tasks of {lab} wait: a worker is started by AWS Batch.",
-            metric=pair.main.metric_approximate_number_of_messages_visible(
-                period=Duration.minutes(1), statistic="Maximum"
+            metric=cloudwatch.MathExpression(
+                expression=WAITING,
+                period=Duration.minutes(1),
+                using_metrics={
+                    "m": pair.main.metric_approximate_number_of_messages_visible(
+                        period=Duration.minutes(1), statistic="Maximum"
+                    )
+                },
             ),
             threshold=1,
             evaluation_periods=1,

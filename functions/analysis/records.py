@@ -116,7 +116,7 @@ class Records:
 
     def sorting(self, session: SiteSession, collection: str) -> Sorting | None:
         """Return the sorted spikes in a collection."""
-        return load_sorting(session, collection, self._bytes)
+        return load_sorting(session, collection, self._bytes, _acronym)
 
     def array(self, session: SiteSession, path: str) -> NDArray[Any]:
         """Return an array of a session, by its path."""
@@ -130,6 +130,12 @@ class Records:
                 raise Unreadable(f"{dataset.path} is not in this store") from error
             raise
         return io.BytesIO(answer["Body"].read())
+
+
+def _acronym(region: int) -> str:
+    """Return the acronym of a region of the brain; its number if it is not in the table."""
+    found = documents.find("brain-region", str(region))
+    return str(found.body["acronym"]) if found else str(region)
 
 
 def _read(eid: str, subject: str, calendar: Calendar) -> SiteSession | None:

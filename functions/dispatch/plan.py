@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from functions.dispatch.exports import contents_of, planned_exports, show_exports
 from functions.dispatch.freeing import free_proved
+from functions.dispatch.histology import follow, planned_sites
 from shared.access.visibility import is_public
 from shared.catalog import visible
 from shared.catalog.visible import Calendar
@@ -26,7 +27,7 @@ from shared.model.messages import SessionFinished, TaskWaits
 from shared.records import documents, env, queues
 from shared.records.items import Dataset, Session
 from shared.sessions import store as sessions
-from shared.sessions.contents import session_and_datasets
+from shared.sessions.contents import session_contents
 from shared.tasks.description import BadDescription, description_in
 from shared.tasks.planning import Planned, plan
 from shared.tasks.readiness import obstacles, outdated, settled
@@ -61,7 +62,7 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
     Without ``tell_end`` the end of a session's work is not announced: the reconciler announces
     every upload a second time, which would cause a second build.
     """
-    session, datasets = session_and_datasets(eid, strong=True)
+    session, datasets, inside = session_contents(eid, strong=True)
     paths = content_hashes(datasets)
     try:
         planned = plan(eid, paths, description_in(session.json), session.task_protocol)
@@ -70,6 +71,9 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
         planned = plan(eid, paths, None, session.task_protocol)
     planned += planned_exports(eid, datasets)
     present = default_datasets(datasets)
+    came = {new_task.id for new_task in planned if _came(new_task, present)}
+    of_probes = planned_sites(eid, inside.get("insertion", ()), paths)
+    planned += of_probes
     new = write.create_planned(
         eid,
         session.lab,
@@ -78,10 +82,10 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
             (new_task, _first_status(new_task, contents_of(new_task, datasets)))
             for new_task in planned
         ],
-        came={new_task.id for new_task in planned if _came(new_task, present)},
+        came=came,
     )
     write.keep_holds(eid, {new_task.id: new_task.hold for new_task in planned})
-    for task in new:
+    for task in [*new, *follow(of_probes)]:
         if task.state is Status.WAITING:
             announce(task)
     _advance(eid, datasets, tell_end=tell_end)

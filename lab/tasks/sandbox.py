@@ -26,7 +26,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from lab.tasks import personal
+from lab.tasks import histology, personal
 
 OPEN_FILES = 4096
 SPARE_BYTES = 2**30
@@ -103,10 +103,10 @@ def _limit(ram: int | None, cpu_seconds: int | None) -> None:
 
 
 def _python() -> list[str]:
-    """Return the folders from which this Python and ibllib's load."""
+    """Return the folders from which this Python and ibllib's load, and that of the atlas."""
     code = str(Path(__file__).resolve().parents[2])  # may be missing on the path (lab.tasks.apart)
     own = [sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if path)]
-    return [*own, code, *personal.folders()]
+    return [*own, code, *personal.folders(), *histology.folders()]
 
 
 def _landlock(*, reads: Iterable[str], writes: Iterable[str], folder: str) -> bool:

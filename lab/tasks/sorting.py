@@ -13,12 +13,9 @@ from lab.tasks.outputs import Outputs
 from shared.model.task import RunFacts
 
 if TYPE_CHECKING:
-    from shared.science.ephys.sorted_probe import Sites, SortedProbe
+    from shared.science.ephys.sorted_probe import SortedProbe
 
 log = logging.getLogger(__name__)
-
-SITES = ("localCoordinates", "mlapdv", "brainLocationIds_ccf_2017")
-"""Histology's attributes of the sites of a probe (``electrodeSites``)."""
 
 
 def sort(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
@@ -29,7 +26,7 @@ def sort(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
     session, out
         Folders of inputs and outputs.
     arguments
-        ``collection``, ``site_collection``, ``output_collection``; ``sorter``, by SpikeInterface;
+        ``collection``, ``output_collection``; ``sorter``, by SpikeInterface;
         ``parameters`` of the sorter (a JSON object); ``motion``: ``auto`` (corrected where the
         tissue moves), ``on`` or ``off``.
 
@@ -51,10 +48,7 @@ def sort(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
     )
     with tempfile.TemporaryDirectory() as scratch:
         sorted_probe = sorters.sort_probe(path, meta, choice, Path(scratch))
-    files = sorted_probe.files(main) | _located(
-        session / arguments["site_collection"], sorted_probe.sites
-    )
-    files |= _of_units(files)
+    files = sorted_probe.files(main)
     target = out / arguments["output_collection"]
     paths = [save(target / name, content) for name, content in files.items()]
     return Outputs(paths, RunFacts(extended_qc=_told(folder.name, sorted_probe, files)))
@@ -85,32 +79,6 @@ def main_clock(folder: Path, stem: str) -> Callable[[Any], Any]:
         raise RawFileMissing("the probe's clock", f"no {path.name}", "run ephys.align")
     samples, seconds = np.load(path).T
     return lambda at: interpolate(at, samples, seconds)
-
-
-def _located(folder: Path, sites: Sites) -> dict[str, Any]:
-    """Return the channels' places in the brain, if histology knows them for the probe."""
-    import numpy as np
-
-    from shared.science.ephys.sorted_probe import located
-
-    paths = [folder / f"electrodeSites.{name}.npy" for name in SITES]
-    if not all(path.is_file() for path in paths):
-        return {}
-    points, regions = located(sites.places, *map(np.load, paths))
-    return {
-        "channels.mlapdv.npy": points,
-        "channels.brainLocationIds_ccf_2017.npy": regions,
-    }
-
-
-def _of_units(files: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the units' places: those of the channels of their peaks."""
-    peaks = files["clusters.channels.npy"]
-    return {
-        name.replace("channels.", "clusters."): files[name][peaks]
-        for name in ("channels.mlapdv.npy", "channels.brainLocationIds_ccf_2017.npy")
-        if name in files
-    }
 
 
 def _told(

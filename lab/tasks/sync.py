@@ -116,7 +116,7 @@ def align_probes(session: Path, out: Path, arguments: Mapping[str, str]) -> Outp
     from shared.science.errors import RawFileInvalid
 
     folder = session / arguments["collection"]
-    path = _one_meta(folder)
+    path = one_meta(folder)
     meta = read_meta(path)
     rate = meta.sample_rate if meta else None
     if rate is None:
@@ -129,7 +129,14 @@ def align_probes(session: Path, out: Path, arguments: Mapping[str, str]) -> Outp
     return Outputs(paths, RunFacts(extended_qc=_told(folder.name, clock)))
 
 
-def _one_meta(folder: Path) -> Path:
+def one_meta(folder: Path) -> Path:
+    """Return the ``.meta`` of the spikes of a probe.
+
+    Raises
+    ------
+    RawFileMissing, RawFileInvalid
+        There is none, or there are several.
+    """
     from shared.science.errors import RawFileInvalid, RawFileMissing
 
     paths = sorted(folder.glob("*.ap.meta"))

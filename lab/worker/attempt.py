@@ -103,8 +103,8 @@ class Attempt:
         try:
             session = inside(self.room / "session", self.claim.session.folder)
             for name, value in task.arguments.items():
-                if name.endswith("collection"):  # used as a folder
-                    inside(out, value, whole=True)
+                if name.endswith("collection"):  # used as a folder, or a pattern of folders
+                    inside(out, value.replace("*", "any"), whole=True)
             shared = SharedInputs(self.place.parent)
             fetch(self.claim, session, again=self._anew, check=self.go_on, shared=shared)
         except (BadInput, Outside) as error:

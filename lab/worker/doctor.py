@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lab.client import ClientError
+from lab.tasks import histology
 from lab.tasks.trouble import MachineTrouble
 from lab.worker.health import Computer, about, graphics_cards
 from shared.model.task import Capabilities
@@ -81,6 +82,12 @@ def _tasks(folder: Path) -> Iterator[WorkerFinding]:
         declared = registry.declared(name)
         if declared is None:
             yield WorkerFinding(name, False, "is installed, but no pipeline declares it")
+            continue
+        if not histology.can_run(name):
+            text = (
+                f"goes to computers with an atlas: {histology.ATLAS} names its volume of regions"
+            )
+            yield WorkerFinding(name, True, f"can be loaded; {text}")
             continue
         yield WorkerFinding(name, True, _offer(declared, offers))
 

@@ -26,6 +26,7 @@ from importlib.metadata import distribution, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from lab.tasks import histology
 from lab.tasks.run import NAMED, names
 from lab.tasks.trouble import MachineTrouble
 from shared.tasks import registry
@@ -182,7 +183,12 @@ class Environments:
 
 
 def offers(environments: Environments | None, executable: str) -> bool:
-    """Tell whether this computer has, or can build, the environment of a task."""
+    """Tell whether this computer has what a task needs beside its code.
+
+    That is its environment, which may also be built now, and the atlas.
+    """
+    if not histology.can_run(executable):
+        return False
     name = environment_of(executable)
     if not name:
         return True

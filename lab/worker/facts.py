@@ -38,7 +38,7 @@ def _change(session: dict[str, Any], collection: str, facts: RunFacts) -> dict[s
     """Return the fields that change."""
     numbers = {"n_trials": facts.n_trials, "n_correct_trials": facts.n_correct_trials}
     wanted: dict[str, Any] = dict(numbers)
-    if collection != "alf":
+    if collection != "alf" and facts.n_trials is not None:
         json = session.get("json") if isinstance(session.get("json"), dict) else {}
         by_task = {**(json or {}).get(BY_TASK, {}), collection: numbers}
         wanted = {

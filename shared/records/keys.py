@@ -81,6 +81,11 @@ def of_lab(lab: str, year: str) -> str:
     return f"LAB#{lab}#{year}"
 
 
+def trajectories_of(insertion: str, provenance: object = "") -> tuple[str, str]:
+    """Return the partition and sort key of a probe's trajectories in gsi1, by provenance."""
+    return f"INSERTION#{insertion}", f"trajectory#{provenance}"
+
+
 def tasks_of(lab: str, status: str) -> str:
     """Return the index partition of a lab's tasks in a status."""
     return f"TASK#{lab}#{status}"

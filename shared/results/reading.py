@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol
 
@@ -26,7 +26,13 @@ ASSUMED = {"probabilityLeft": 0.5}
 METRICS = ".pqt"
 """Format of ``clusters.metrics``."""
 
-CLUSTER_ARRAYS = ("channels", "depths", "waveforms", "waveformsChannels")
+REGIONS = "brainLocationIds_ccf_2017"
+"""Attribute of the regions of units, numbers of the Allen CCF."""
+
+CLUSTER_ARRAYS = ("channels", "depths", "waveforms", "waveformsChannels", REGIONS)
+
+Named = Callable[[int], str]
+"""Returns the acronym of a region by its number."""
 
 
 class Read(Protocol):
@@ -104,8 +110,20 @@ def gaps(trials: pd.DataFrame) -> list[str]:
     return [f"The trials have no {' and no '.join(missing)}: there are no reaction times."]
 
 
-def load_sorting(session: SiteSession, collection: str, read: Read) -> Sorting | None:
+def load_sorting(
+    session: SiteSession, collection: str, read: Read, named: Named = str
+) -> Sorting | None:
     """Load sorted spikes, None if times, clusters, amplitudes or depths are missing.
+
+    Parameters
+    ----------
+    session : SiteSession
+    collection : str
+        Folder of the spikes.
+    read : callable
+        Opens a dataset's bytes.
+    named : callable
+        Returns the acronym of a region by its number; by default the number stands for it.
 
     Raises
     ------
@@ -139,7 +157,16 @@ def load_sorting(session: SiteSession, collection: str, read: Read) -> Sorting |
     return Sorting(
         collection, spikes, clusters, channels,
         None if metrics is None else _table(session, metrics, read),
+        _regions(clusters.pop(REGIONS, None), named),
     )  # fmt: skip
+
+
+def _regions(numbers: NDArray[Any] | None, named: Named) -> dict[int, str]:
+    """Return the acronym of the region of each cluster."""
+    if numbers is None or numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer):
+        return {}
+    acronyms = {int(each): named(int(each)) for each in np.unique(numbers)}
+    return {cluster: acronyms[int(each)] for cluster, each in enumerate(numbers)}
 
 
 def load_array(session: SiteSession, path: str, read: Read) -> NDArray[Any]:

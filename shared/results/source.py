@@ -194,7 +194,8 @@ class Lab:
 class Sorting:
     """A probe's sorted spikes, as loaded from its ONE files (s, V, µm).
 
-    ``metrics`` is the table ``clusters.metrics``, its numeric columns.
+    ``metrics`` is the table ``clusters.metrics``, its numeric columns. ``regions`` are acronyms
+    of the units' brain regions, by cluster; empty where histology has not decided.
     """
 
     collection: str
@@ -202,6 +203,7 @@ class Sorting:
     clusters: dict[str, np.ndarray]
     channels: dict[str, np.ndarray] = field(default_factory=dict)
     metrics: pd.DataFrame | None = None
+    regions: Mapping[int, str] = field(default_factory=dict)
 
 
 class Source(Protocol):

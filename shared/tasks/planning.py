@@ -27,6 +27,7 @@ from shared.tasks.declared.behaviour import (
     WHEEL_NIDQ,
 )
 from shared.tasks.declared.ephys import COMPRESS, ON_GPU, RAW_QUALITY, SORT, SORT_GPU
+from shared.tasks.declared.histology import CHANNELS, SITES
 from shared.tasks.declared.release import NWB, NWB_LINK, NWB_RAW
 from shared.tasks.declared.sync import ALIGN, ALIGN_PROBES, PULSES, PULSES_PROBE
 from shared.tasks.description import (
@@ -41,6 +42,9 @@ from shared.tasks.description import (
 )
 from shared.tasks.registry import PipelineTask, pipelines
 from shared.tasks.signature import Expected, TaskDeclaration, identifier
+
+SITE_PLACES, CHANNEL_PLACES = "/electrodeSites.mlapdv.npy", "/channels.localCoordinates.npy"
+"""Files without which channels cannot be placed in the brain."""
 
 GRAPH = "behaviour"
 """Name of the built-in pipeline (Alyx's ``graph``)."""
@@ -81,6 +85,9 @@ NOT_YET = {
 EPHYS, VIDEO, AUDIO = "ephys", "video", "audio"
 """Names of the built-in pipelines of raw recordings, of films and of sounds."""
 
+
+HISTOLOGY = "histology"
+"""Name of the built-in pipeline of the places of probes in the brain."""
 
 RELEASE = "release"
 """Name of the built-in pipeline of releases."""
@@ -186,6 +193,9 @@ def plan(
     for collection in _sounds(paths):
         arguments = {"collection": collection}
         planned.append(_plan(session, AUDIO, audio.COMPRESS, None, planned, given=arguments))
+    for probe, folder in _sorted_with_sites(paths):
+        arguments = {"site_collection": probe, "output_collection": folder}
+        planned.append(_plan(session, HISTOLOGY, CHANNELS, None, planned, given=arguments))
     for graph, pipeline in pipelines().items():
         for lab_task in pipeline.task:
             for where in protocols if lab_task.per == "protocol" else [None]:
@@ -329,6 +339,36 @@ def _probes(paths: Collection[str]) -> list[str]:
     )
 
 
+def _sorted_with_sites(paths: Collection[str]) -> list[tuple[str, str]]:
+    """Return the folders of sites whose places are known, each with one of sorted channels."""
+    known = {path.rpartition("/")[0] for path in paths if path.endswith(SITE_PLACES)}
+    folders = sorted({path.rpartition("/")[0] for path in paths if path.endswith(CHANNEL_PLACES)})
+    return [
+        (probe, folder)
+        for folder in folders
+        for probe in (folder, folder.rpartition("/")[0])
+        if probe in known
+    ]
+
+
+def plan_sites(session: str, probe: str, histology: str) -> Planned:
+    """Return the task that finds where the sites of a probe lie; it is one, whatever is known.
+
+    Parameters
+    ----------
+    session : str
+        The session's UUID.
+    probe : str
+        Name of the probe.
+    histology : str
+        `shared.model.histology.HistologyRecord`, JSON.
+    """
+    given = {"collection": f"{RAW_EPHYS}{probe}", "site_collection": f"alf/{probe}"}
+    task = _plan(session, HISTOLOGY, SITES, None, [], given=given)
+    arguments = task.arguments | {"histology": histology}
+    return msgspec.structs.replace(task, arguments=arguments, declaration=SITES.filled(arguments))
+
+
 def _sounds(paths: Collection[str]) -> list[str]:
     """Return the folders with the sound of a microphone as the rig wrote it."""
     folders = (path.rpartition("/")[0] for path in paths)
@@ -343,7 +383,6 @@ def _sorting(
     sorter = sorter_of(description, probe) or dict(SORT.arguments)["sorter"]
     arguments = {
         "collection": collection,
-        "site_collection": f"alf/{probe}",
         "output_collection": f"alf/{probe}/{sorter}",
         "sorter": sorter,
     }
@@ -352,7 +391,8 @@ def _sorting(
 
 def _sorted_elsewhere(paths: Collection[str], given: Mapping[str, str]) -> bool:
     """Tell whether a probe's spikes came already sorted, as in an imported session."""
-    probe, own = given["site_collection"], given["output_collection"]
+    own = given["output_collection"]
+    probe = own.rpartition("/")[0]
     sorted_in = {path.rpartition("/")[0] for path in paths if path.endswith("/spikes.times.npy")}
     return any(each == probe or each.startswith(f"{probe}/") for each in sorted_in - {own})
 

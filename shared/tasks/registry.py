@@ -30,7 +30,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from shared.tasks.declared import audio, behaviour, ephys, release, sync, video
+from shared.tasks.declared import (
+    audio,
+    behaviour,
+    ephys,
+    histology,
+    release,
+    sync,
+    video,
+)
 from shared.tasks.signature import Expected, TaskDeclaration
 
 if TYPE_CHECKING:
@@ -48,6 +56,7 @@ BUILT_IN = {
         *ephys.TASKS,
         *video.TASKS,
         *audio.TASKS,
+        *histology.TASKS,
         *release.TASKS,
     )
 }

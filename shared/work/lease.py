@@ -124,7 +124,7 @@ def unfitness(task: Task, offered: Capabilities, size: int) -> str | None:
     """
     lacks = []
     if offered.tasks and task.executable not in offered.tasks:
-        lacks.append(f"is not installed there ({task.executable})")
+        lacks.append(f"does not offer {task.executable} (fornix worker doctor says why)")
     for name, unit, needed, there in (
         ("cpu", "cores", int(task.cpu), offered.cpu),
         ("gpu", "graphics cards", int(task.gpu), offered.gpu),

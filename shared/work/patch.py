@@ -11,8 +11,9 @@ from shared.model.messages import TaskChanged
 from shared.model.task import LONGEST_LEASE
 from shared.records import queues
 from shared.records.optimistic import retried
+from shared.records.transactions import ConditionFailed
 from shared.tasks.planning import canonical
-from shared.tasks.states import ACTIVE, IllegalStep, Status, step
+from shared.tasks.states import ACTIVE, ENDED, IllegalStep, Status, step
 from shared.work.item import (
     CHANGED,
     RERUN,
@@ -138,3 +139,30 @@ def _arguments(value: Any) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise TaskInvalid("arguments: Expected a JSON object.")
     return parsed
+
+
+def restate(task: Task, arguments: str) -> bool:
+    """Give a task other arguments, and let it wait again if it has ended.
+
+    Parameters
+    ----------
+    task
+        The task; it is not running.
+    arguments
+        Canonical JSON.
+
+    Returns
+    -------
+    bool
+        False if it was changed since it was read.
+    """
+    again: dict[str, Any] = {}
+    if task.state in ENDED:
+        step(task.state, Status.WAITING)
+        log = shortened((task.log or "") + RERUN + "What it is to use has changed.\n")
+        again = {"status": Status.WAITING.label, "owner": None, "expiries": 0, "log": log}
+    try:
+        store(task, arguments=arguments, **again)
+    except ConditionFailed:
+        return False
+    return True

@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 from moto import mock_aws
 
+from functions.analysis import records
 from functions.analysis.bucket import Bucket
 from shared import catalog
 from shared.datasets.register import register_datasets
-from shared.records import aws
+from shared.records import aws, documents
 from shared.results.store import ABSENT, ChangedMeanwhile, update
 
 
@@ -180,6 +181,12 @@ def test_a_finished_session_becomes_a_page(session, buckets) -> None:
     before = {key: Bucket("site").etag(key) for key in Bucket("site").names()}
     handler(event, None)
     assert {key: Bucket("site").etag(key) for key in Bucket("site").names()} == before
+
+
+def test_regions_of_units_have_the_acronyms_of_the_table(table) -> None:
+    body = {"id": 672, "acronym": "CP", "name": "Caudoputamen", "parent": None}
+    documents.create("brain-region", "672", body, who="installation")
+    assert [records._acronym(each) for each in (672, 1)] == ["CP", "1"]
 
 
 def test_a_session_made_private_leaves_with_the_next_event(session, buckets) -> None:

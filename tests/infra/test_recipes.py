@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ def test_the_image_has_what_it_copies_and_starts_a_worker() -> None:
         for name in line.split()[:-1]
     ]
     assert [name for name in copied if not (ROOT / name).exists()] == []
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    assert {*packages["targets"]["wheel"]["packages"]} <= {*copied}
     assert "USER 10001" in text
     _is_a_worker_s(_line(r"^ENTRYPOINT \[(.+)\]$", text).replace('"', " "))
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from infra.batch import MEMORY_GB, VCPUS, WAITING
 from infra.settings import Deployment
+from shared.tasks.registry import BUILT_IN
 from tests.infra.conftest import VAULT
 from tests.infra.stack import Template, bucket_denials, of_type, statements
 
@@ -141,6 +143,21 @@ def test_labs_without_machines_have_workers_of_aws_batch_by_a_setting(
         if any("BatchParameters" in target for target in rule["Targets"])
     }
     assert started == {f"fornix-batch-{lab}" for lab in labs}
+    # and start another one while they go on waiting
+    for lab in labs:
+        (alarm,) = (
+            each
+            for each in of_type(hardened, "AWS::CloudWatch::Alarm").values()
+            if each["AlarmName"] == f"fornix-batch-{lab}"
+        )
+        assert WAITING in {one.get("Expression") for one in alarm["Metrics"]}
+
+
+def test_a_job_of_aws_batch_can_run_every_task_without_a_graphics_card() -> None:
+    tasks = [task for task in BUILT_IN.values() if not task.gpu]
+    assert max(task.cpu for task in tasks) <= VCPUS
+    # the system takes a part of what is booked
+    assert max(task.ram for task in tasks) <= 0.9 * MEMORY_GB
 
 
 def _work_queues(template_: Template) -> set[str]:

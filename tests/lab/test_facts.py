@@ -51,6 +51,16 @@ def test_several_protocols_are_added_up_each_counted_once():
     assert server.session["json"]["mine"] == 1
 
 
+def test_a_task_that_counted_no_trials_leaves_their_numbers():
+    # Given a session with its numbers, and then a probe that was sorted
+    server = Server(n_trials=12, n_correct_trials=6)
+    sorting = RunFacts(extended_qc={"_sorting_probe00_units": 3.0})
+    fill_facts(server, claim("alf/probe00/tridesclous2"), sorting)
+    assert (server.session["n_trials"], server.session["n_correct_trials"]) == (12, 6)
+    assert server.session["extended_qc"] == {"_sorting_probe00_units": 3.0}
+    assert "json" not in server.session
+
+
 def test_a_server_that_refuses_fails_no_task(caplog):
     class Away(Server):
         def patch(self, path, body):

@@ -97,3 +97,7 @@ def test_channels_lie_where_histology_says_of_the_shank():
     )
     assert points[:, 2].tolist() == [-3000, -2980, -1000]
     assert regions.tolist() == [5, 5, 9]
+    # the IBL counts depths from the tip, 20 µm farther
+    sites[:, 1] += 20
+    again, _ = located(places, sites, np.array([[0.0, 0, -1000], [0, 0, -3000]]), np.array([9, 5]))
+    assert again.tolist() == points.tolist()

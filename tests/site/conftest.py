@@ -66,6 +66,7 @@ class Shelf:
     places: list[Lab] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
     bytes: dict[tuple[str, str, str], np.ndarray] = field(default_factory=dict)
+    acronyms: dict[int, str] = field(default_factory=dict)
 
     def put(
         self,
@@ -121,7 +122,7 @@ class Shelf:
         eid: str,
         collection: str = "alf/probe00",
         n_units: int = 12,
-        more: dict[str, pd.DataFrame] | None = None,
+        more: dict[str, pd.DataFrame | np.ndarray] | None = None,
     ) -> None:
         """Give a session sorted spikes of a probe, and tables by name."""
         one, trials = self.all[eid]
@@ -148,7 +149,9 @@ class Shelf:
             out.seek(0)
             return out
 
-        return load_sorting(session, collection, read)
+        return load_sorting(
+            session, collection, read, lambda each: self.acronyms.get(each, str(each))
+        )
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -57,7 +58,10 @@ def shelf() -> Shelf:
                 protocol="biasedChoiceWorld" if biased else "trainingChoiceWorld",
                 synthetic=lab == "septumlab",
             )
-    shelf.put_probe(next(s.id for s, _ in shelf.all.values() if "biased" in s.task_protocol))
+    shelf.put_probe(
+        next(s.id for s, _ in shelf.all.values() if "biased" in s.task_protocol),
+        more={"clusters.brainLocationIds_ccf_2017.npy": np.full(12, 672, np.int32)},
+    )
     shelf.put("FX_001", "2026-01-25", trials_of(333, 5), public=False, number=9)
     shelf.put("SECRET_1", "2026-01-25", trials_of(333, 6), lab="secretlab", public=False)
     return shelf
@@ -200,7 +204,6 @@ def accessibility_problems(page: Any) -> list[str]:
 
 
 def test_plots_are_not_blank_pictures(visit: Opened, shelf: Shelf) -> None:
-    import numpy as np
     from PIL import Image
 
     page = visit(addresses(shelf)["session-biased"])
@@ -411,6 +414,13 @@ class TestUnit:
         page.wait_for_selector("#which:has-text('Unit 4, 5 of 12')")
         assert page.url.endswith("#4")
         assert "unit = spikes.clusters == 4" in page.inner_text(".code")
+
+    def test_units_tell_their_region(self, visit: Opened, shelf: Shelf) -> None:
+        facts = visit(addresses(shelf)["unit"]).inner_text("#facts")
+        assert "Region\n672" in facts
+        page = visit(addresses(shelf)["probe"])
+        page.click("#list th button:has-text('Region')")  # sorted by it, as text
+        assert page.inner_text("#list tbody tr:first-child").split()[3] == "672"
 
 
 class TestHundredThousand:

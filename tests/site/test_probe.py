@@ -61,6 +61,26 @@ def test_labels_on_pages_are_those_of_the_file(site, shelf, store) -> None:
     assert unit["quality"]["label"] == pytest.approx(1 / 3, abs=1e-5)
 
 
+def test_units_have_their_region_where_histology_has_decided(site, shelf, store) -> None:
+    # Given the regions of units beside their spikes, and a table that knows one of two
+    one = shelf.put("FX_001", "2026-02-01", trials_of(120, 1), protocol="biased")
+    numbers = np.array([672] * 7 + [997] * 5, np.int32)
+    shelf.put_probe(one.id, more={"clusters.brainLocationIds_ccf_2017.npy": numbers})
+    shelf.acronyms = {672: "CP"}
+    # When the pages are built
+    site.refresh()
+    # Then the probe's table and each unit's page have them
+    probe = document(store, f"data/probes/{one.id}-probe00.json")
+    assert probe["units"]["region"] == ["CP"] * 7 + ["997"] * 5
+    assert document(store, f"data/units/{one.id}-probe00/5.json")["region"] == "CP"
+
+
+def test_without_histology_no_region_is_told(recorded, store) -> None:
+    pid = f"{recorded.id}-probe00"
+    assert "region" not in document(store, f"data/probes/{pid}.json")["units"]
+    assert "region" not in document(store, f"data/units/{pid}/3.json")
+
+
 def test_the_drift_map_shows_where_spikes_are(recorded, store) -> None:
     pid = f"{recorded.id}-probe00"
     axes = document(store, f"data/probes/{pid}.json")["drift"]

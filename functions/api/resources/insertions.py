@@ -23,10 +23,12 @@ from shared.sessions.contents import session_and_datasets
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 from functions.api.resources.inside import (
     DATASET_FILTERS,
     SESSION_FILTERS,
     WORK,
+    histology_changed,
     named_list,
     places,
     prepare_part,
@@ -45,6 +47,15 @@ def _prepare_insertion(body: Body, old: Body | None, call: Call) -> Body:
     if old and old["session"] != body["session"]:
         raise Invalid({"session": ["The session of an insertion cannot be changed."]})
     return prepare_part(body, old, call)
+
+
+def _tell_dispatch(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Have the places of the sites found when histology has decided about a probe."""
+    about = (after or {}).get("json")
+    decided = isinstance(about, dict) and isinstance(about.get("extended_qc"), dict)
+    if after and about != (before or {}).get("json") and decided:
+        session = after["session"]
+        plan.then(lambda: histology_changed(session))
 
 
 def _show_insertion(shown: Body, row: Row, call: Call) -> Body:
@@ -123,6 +134,7 @@ declare(
         },
         unique=(("session", "name"),),
         prepare=_prepare_insertion,
+        effects=(_tell_dispatch,),
         place=lambda body: (keys.session(body["session"]), f"E#{body['id']}"),
         show=_show_insertion,
         show_detail=_show_insertion_detail,

@@ -20,11 +20,22 @@ from shared import catalog
 from shared.catalog.versions import Selection
 from shared.model import moment
 from shared.model.identity import split_path
+from shared.model.messages import SessionRegistered
+from shared.records import queues
 from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
 WORK = Access(read="public", worker="read create change delete")
+
+
+FILED_SECONDS = 5
+"""Seconds until dispatch looks: the index of a probe's trajectories follows their writing."""
+
+
+def histology_changed(session: str) -> None:
+    """Have dispatch look whether histology has decided about a probe of a session."""
+    queues.notify("dispatch", SessionRegistered(session, again=True), FILED_SECONDS)
 
 
 def touch(body: Body) -> Body:

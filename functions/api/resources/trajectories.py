@@ -21,12 +21,16 @@ from functions.api.engine.filters import Select
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.model import moment
+from shared.model.histology import ALIGNED
+from shared.records import keys
 from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 from functions.api.resources.inside import (
     WORK,
+    histology_changed,
     named_list,
     on_day,
     session_from,
@@ -62,6 +66,21 @@ def _show_trajectory(shown: Body, row: Row, call: Call) -> Body:
         "probe_name": insertion.get("name"),
         "session": info,
     }
+
+
+def _filed(body: Body) -> tuple[str, str] | None:
+    """Return where gsi1 files a trajectory: under its probe, by its provenance."""
+    if not body.get("probe_insertion"):
+        return None
+    named = next(name for name, value in PROVENANCE.items() if value == body["provenance"])
+    return keys.trajectories_of(body["probe_insertion"], named)
+
+
+def _tell_dispatch(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Have the places of the sites found anew when the alignments of a probe have changed."""
+    session = (after or {}).get("session")
+    if session and after and after["provenance"] == PROVENANCE[ALIGNED] and after.get("json"):
+        plan.then(lambda: histology_changed(session))
 
 
 def _trajectory_session(value: str, call: Call, select: Select) -> list[Where]:
@@ -102,6 +121,8 @@ declare(
             "experiment_number": "probe_insertion__session__number",
         },
         reverse={"channels": ("channel", "trajectory_estimate", "id")},
+        parent=_filed,
+        effects=(_tell_dispatch,),
         unique=(("provenance", "probe_insertion"), ("provenance", "chronic_insertion")),
         prepare=_prepare_trajectory,
         show=_show_trajectory,

@@ -106,7 +106,7 @@ class ProbeData(Struct, frozen=True):
     """
 
     probe: ProbeFacts
-    units: dict[str, Sequence[float | None]]
+    units: dict[str, Sequence[float | str | None]]
     summary: ProbeSummary
     drift: Drift | None
     example: Example | None
@@ -197,6 +197,7 @@ def probe_view(
         {
             "cluster": ids,
             "depth": [rounded(depth.get(i)) for i in ids],
+            **({"region": [sorting.regions.get(i) for i in ids]} if sorting.regions else {}),
             **{measure: [rounded(quality[i][measure]) for i in ids] for measure in QUALITY},
         },
         summary,

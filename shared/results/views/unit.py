@@ -63,6 +63,7 @@ class UnitData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pairs: list[tuple[str, str]] | None = None
     rasters: dict[str, Raster] | None = None
     psth: dict[str, Any] | None = None
+    region: str | None = None
 
 
 class UnitView(Struct, frozen=True):
@@ -100,6 +101,7 @@ def units_data(
         cluster: UnitData(
             cluster=cluster,
             depth=rounded(depth.get(cluster)),
+            region=sorting.regions.get(cluster),
             quality={name: rounded(measured[name]) for name in QUALITY},
             waveform=_waveform(sorting, cluster),
             **_drawn(sorting, cluster, trials),

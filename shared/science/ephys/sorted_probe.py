@@ -173,7 +173,9 @@ class SortedProbe:
         return pd.DataFrame({"uuids": named})
 
 
-def located(places: Floats, sites: Floats, mlapdv: Floats, regions: Ints) -> tuple[Floats, Ints]:
+def located(
+    places: Floats, sites: Floats, mlapdv: Floats, regions: Ints
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Return the channels' places in the brain, from histology's places along the shank.
 
     Parameters
@@ -189,10 +191,15 @@ def located(places: Floats, sites: Floats, mlapdv: Floats, regions: Ints) -> tup
 
     Returns
     -------
-    array, shape (n, 3); array, shape (n,)
+    array of int32, shape (n, 3); array of int32, shape (n,)
+
+    Notes
+    -----
+    Depths of both are taken from their deepest site: the IBL's begin at 20 µm, ours at 0.
     """
     order = np.argsort(sites[:, 1], kind="stable")
-    at, where = sites[order, 1], mlapdv[order]
-    points = np.column_stack([np.interp(places[:, 1], at, where[:, axis]) for axis in range(3)])
-    nearest = np.abs(places[:, 1][:, None] - at[None]).argmin(axis=1)
-    return points, regions[order][nearest]
+    at, where = sites[order, 1] - sites[:, 1].min(), mlapdv[order]
+    depths = places[:, 1] - places[:, 1].min(initial=np.inf)
+    points = np.column_stack([np.interp(depths, at, where[:, axis]) for axis in range(3)])
+    nearest = np.abs(depths[:, None] - at[None]).argmin(axis=1)
+    return points.astype(np.int32), regions[order][nearest].astype(np.int32)

@@ -60,7 +60,6 @@ SORT = TaskDeclaration(
     name="ephys.sort",
     arguments=(
         ("collection", "raw_ephys_data/probe00"),
-        ("site_collection", "alf/probe00"),
         ("output_collection", "alf/probe00/tridesclous2"),
         ("sorter", "tridesclous2"),
         ("parameters", ""),
@@ -71,18 +70,12 @@ SORT = TaskDeclaration(
         Expected("*.ap.meta", WHERE),
         Expected("*.ap.*h", WHERE),
         Expected("*imec*.timestamps.npy", WHERE),
-        *(
-            Expected(f"electrodeSites.{name}.npy", "{site_collection}", required=False)
-            for name in ("localCoordinates", "mlapdv", "brainLocationIds_ccf_2017")
-        ),
     ),
     outputs=(
         *(Expected(f"spikes.{name}.npy", SORTED) for name in SPIKES),
         *(Expected(f"clusters.{name}", SORTED) for name in CLUSTERS),
         *(Expected(f"templates.{name}.npy", SORTED) for name in TEMPLATES),
         *(Expected(f"channels.{name}.npy", SORTED) for name in CHANNELS),
-        Expected("channels.*.npy", SORTED, required=False),
-        Expected("clusters.*.npy", SORTED, required=False),
         Expected("drift.*.npy", SORTED, required=False),
     ),
     parents=("ephys.compress", "ephys.align"),

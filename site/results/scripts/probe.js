@@ -92,6 +92,7 @@ function quality(units) {
     ["cluster", "Unit", (u) => element("a", { href: address(u.cluster) }, String(u.cluster))],
     ["label", "Label", (u) => fixed(u.label, 2)],
     ["depth", "Depth (µm)", (u) => fixed(u.depth, 0)],
+    ...(units.some((u) => u.region) ? [["region", "Region", (u) => u.region ?? "–"]] : []),
     ["n_spikes", "Spikes", (u) => count(u.n_spikes)],
     ["firing_rate", "Rate (Hz)", (u) => fixed(u.firing_rate, 2)],
     ["median_amplitude_uv", "Amplitude (µV)", (u) => fixed(u.median_amplitude_uv, 0)],
@@ -107,7 +108,7 @@ function quality(units) {
   const body = element("tbody");
   const only = element("input", { type: "checkbox", onchange: () => show() });
   const show = () => {
-    const rows = units.filter((u) => !only.checked || u.label >= 1).sort((a, b) => (a[by] == null) - (b[by] == null) || direction * (a[by] - b[by]) || a.cluster - b.cluster);
+    const rows = units.filter((u) => !only.checked || u.label >= 1).sort((a, b) => (a[by] == null) - (b[by] == null) || direction * (typeof a[by] === "string" ? a[by].localeCompare(b[by]) : a[by] - b[by]) || a.cluster - b.cluster);
     body.replaceChildren(...rows.map((u) => element("tr", {}, ...columns.map(([, , cell], i) => element(i ? "td" : "th", i ? { class: "num" } : { scope: "row" }, cell(u))))));
     columns.forEach(([name], i) => (name === by ? heads[i].setAttribute("aria-sort", direction > 0 ? "ascending" : "descending") : heads[i].removeAttribute("aria-sort")));
   };

@@ -40,7 +40,7 @@ function texts(all) {
   const q = unit.quality;
   document.getElementById("which").textContent = `Unit ${unit.cluster}, ${all.indexOf(unit.cluster) + 1} of ${all.length}`;
   const fails = ["refractory period", "noise cut-off", "amplitude"].filter((_, bit) => (q.bitwise_fail >> bit) & 1);
-  const facts = [["Label", fixed(q.label, 2)], ["Fails", fails.join(", ") || "none"], ["Depth", `${fixed(unit.depth, 0)} µm`], ["Spikes", count(q.n_spikes)], ["Rate", `${fixed(q.firing_rate, 2)} Hz`],
+  const facts = [["Label", fixed(q.label, 2)], ["Fails", fails.join(", ") || "none"], ["Depth", `${fixed(unit.depth, 0)} µm`], ...(unit.region ? [["Region", unit.region]] : []), ["Spikes", count(q.n_spikes)], ["Rate", `${fixed(q.firing_rate, 2)} Hz`],
     ["Amplitude", `${fixed(q.median_amplitude_uv, 0)} µV`], ["Contamination (Hill)", fixed(q.contamination, 3)], ["Below threshold", fixed(q.missed_spikes_est, 3)], ["Presence, 10 s", fixed(q.presence_ratio, 2)]];
   document.getElementById("facts").replaceChildren(element("dl", { class: "facts" }, ...facts.map(([k, v]) => element("div", {}, element("dt", {}, k), element("dd", {}, v)))));
   const code = document.querySelector(".code code");
