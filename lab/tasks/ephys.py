@@ -19,7 +19,7 @@ BANDS = {"ap": AP_EVERY, "lf": 1}
 
 
 def raw_quality(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
-    """Measure the noise of a probe's bands, in time and by frequency.
+    """Measure the noise of a probe's bands, in time and by frequency, and count spikes.
 
     Raises
     ------
@@ -31,6 +31,7 @@ def raw_quality(session: Path, out: Path, arguments: Mapping[str, str]) -> Outpu
     from lab.tasks.recordings import open_recording
     from shared.alf.io import save
     from shared.science.ephys.raw_quality import look_at
+    from shared.science.ephys.raw_spikes import FILE, spike_rates
 
     folder, target = (root / arguments["collection"] for root in (session, out))
     summary: dict[str, float | str | None] = {}
@@ -40,6 +41,7 @@ def raw_quality(session: Path, out: Path, arguments: Mapping[str, str]) -> Outpu
             continue
         with open_recording(folder, "imec", band) as recording:
             measured = look_at(recording.band(), every)
+            rates = spike_rates(recording.band()) if band == "ap" else None
         log.info(
             "%s: median loudness %.1f µV, %.4f %% saturated",
             band, measured.microvolts(50), 100 * measured.saturated,
@@ -48,6 +50,9 @@ def raw_quality(session: Path, out: Path, arguments: Mapping[str, str]) -> Outpu
         summary |= {f"{name}_rms_p{p}_uV": round(measured.microvolts(p), 3) for p in (10, 90)}
         summary[f"{name}_saturated"] = measured.saturated
         paths += [save(target / file, x) for file, x in measured.files(band.upper()).items()]
+        if rates is not None:
+            summary[f"{name}_spikes_per_s"] = round(float(rates.sum()), 2)
+            paths.append(save(target / FILE, rates))
     return Outputs(paths, RunFacts(extended_qc=summary))
 
 

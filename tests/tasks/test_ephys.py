@@ -103,11 +103,13 @@ def test_the_loudness_of_both_bands_is_told(tmp_path: Path) -> None:
     (order,) = orders("ephys.rawqc", tmp_path, {"collection": PROBE})
     result = run(order, tmp_path, tmp_path)
     assert result.status == Status.COMPLETE.label, result.error
-    assert len(result.outputs) == 8
+    assert len(result.outputs) == 9
     told = result.facts.extended_qc if result.facts else {}
     # what all sites share is a wave of 40 µV and noise
     assert told["_raw_probe00_ap_rms_p90_uV"] == pytest.approx(30, rel=0.4)
     assert told["_raw_probe00_ap_saturated"] == 0
+    rates = np.load(tmp_path / PROBE / "_fornix_ephysChannels.spikeRates.npy")
+    assert told["_raw_probe00_ap_spikes_per_s"] == pytest.approx(rates.sum(), abs=0.01)
     power = np.load(tmp_path / PROBE / "_iblqc_ephysSpectralDensityLF.power.npy")
     assert power.shape == (513, 4)
     rms = np.load(tmp_path / PROBE / "_iblqc_ephysTimeRmsLF.rms.npy")

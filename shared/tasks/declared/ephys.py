@@ -47,6 +47,7 @@ RAW_QUALITY = TaskDeclaration(
     outputs=(
         Expected("_iblqc_ephysTimeRmsAP.*.npy", WHERE),
         Expected("_iblqc_ephysSpectralDensityAP.*.npy", WHERE),
+        Expected("_fornix_ephysChannels.spikeRates.npy", WHERE, required=False),
         Expected("_iblqc_ephysTimeRmsLF.*.npy", WHERE, required=False),
         Expected("_iblqc_ephysSpectralDensityLF.*.npy", WHERE, required=False),
     ),
@@ -54,7 +55,7 @@ RAW_QUALITY = TaskDeclaration(
     priority=10,
     time_out_secs=4 * 3600,
 )
-"""Measures the noise of a probe's bands, in time and by frequency."""
+"""Measures the noise of a probe's bands, in time and by frequency, and counts spikes."""
 
 SORT = TaskDeclaration(
     name="ephys.sort",
