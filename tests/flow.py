@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,28 @@ def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 FUNCTIONS = ("ingest", "dispatch", "analysis", "notices")
 """Queues whose messages wake a function."""
+
+
+def deliver(queue: str, *messages: dict[str, Any]) -> dict[str, Any]:
+    """Call a queue's function with messages, as SQS does; return what it could not handle."""
+    from functions.dispatch.handler import handler as dispatch
+    from functions.ingest.handler import handler as ingest
+
+    records = [
+        {
+            "messageId": str(i),
+            "receiptHandle": str(i),
+            "body": json.dumps(message),
+            "attributes": {},
+            "messageAttributes": {},
+            "md5OfBody": "",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": f"arn:aws:sqs:us-east-1:0:{queue}",
+            "awsRegion": "us-east-1",
+        }
+        for i, message in enumerate(messages)
+    ]
+    return {"ingest": ingest, "dispatch": dispatch}[queue]({"Records": records}, None)
 
 
 class Flow:
@@ -106,24 +128,7 @@ class Flow:
 
     def deliver(self, queue: str, *messages: dict[str, Any]) -> dict[str, Any]:
         """Call a queue's function with messages."""
-        from functions.dispatch.handler import handler as dispatch
-        from functions.ingest.handler import handler as ingest
-
-        records = [
-            {
-                "messageId": str(i),
-                "receiptHandle": str(i),
-                "body": json.dumps(message),
-                "attributes": {},
-                "messageAttributes": {},
-                "md5OfBody": "",
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:us-east-1:0:{queue}",
-                "awsRegion": "us-east-1",
-            }
-            for i, message in enumerate(messages)
-        ]
-        return {"ingest": ingest, "dispatch": dispatch}[queue]({"Records": records}, None)
+        return deliver(queue, *messages)
 
     def pump(self, *, times: int = 1) -> None:
         """Deliver what lies in the queues until they are empty, each message ``times`` times."""
@@ -171,13 +176,7 @@ class Flow:
 
     def send(self, answer: dict[str, Any], files: dict[str, bytes]) -> list[int]:
         """Put the wanted files where the answer says; return the HTTP statuses."""
-        return [
-            requests.put(
-                file["url"], data=files[file["path"]], headers=file["headers"], timeout=10
-            ).status_code
-            for file in answer["files"]
-            if file["state"] == "wanted"
-        ]
+        return send(answer, files)
 
     def upload(self, files: dict[str, bytes], **body: Any) -> dict[str, Any]:
         """Upload files and let the functions work; return the final answer."""
@@ -187,6 +186,17 @@ class Flow:
             self.deliver("ingest", {"kind": "finalise", "upload": answer["id"]})
             self.pump()
         return self.describe(answer["id"])
+
+
+def send(answer: dict[str, Any], files: Mapping[str, bytes]) -> list[int]:
+    """Put the files that are wanted where the API says; return the HTTP statuses."""
+    return [
+        requests.put(
+            file["url"], data=files[file["path"]], headers=file["headers"], timeout=10
+        ).status_code
+        for file in answer["files"]
+        if file["state"] == "wanted"
+    ]
 
 
 def announced(path: str, content: bytes) -> dict[str, Any]:

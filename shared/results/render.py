@@ -7,11 +7,17 @@ engines and screen readers can read a page without its script.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import jinja2
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 
 from shared.model.identity import nickname_of
 from shared.results import addresses
@@ -113,10 +119,37 @@ def status_name(status: str) -> str:
     return STATUS_NAMES.get(status, status.capitalize())
 
 
+class CompiledTemplates(FileSystemBytecodeCache):
+    """Compiled templates, kept for the user's next process: compiling takes longer than ten pages.
+
+    A template is compiled anew if its text, the options in this module, or Jinja have changed.
+    """
+
+    def __init__(self, directory: str | None = None) -> None:
+        options = sha256(Path(__file__).read_bytes() + jinja2.__version__.encode())
+        super().__init__(directory, f"fornix_{options.hexdigest()[:16]}_%s.cache")
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Read a compiled template; a damaged one counts as missing."""
+        try:
+            super().load_bytecode(bucket)
+        except (OSError, EOFError, ValueError, TypeError, UnpicklingError):
+            bucket.reset()
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a compiled template; without room for it, the page is rendered all the same."""
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
 @cache
 def environment() -> Environment:
     """Return the template environment with its filters and functions."""
+    compiled = None
+    with suppress(OSError, RuntimeError):  # no temporary folder, or another user's
+        compiled = CompiledTemplates()
     made = Environment(
+        bytecode_cache=compiled,
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from functions.api.app import app
 from functions.api.auth import tokens
 from shared import catalog
 from shared.catalog import cache_tables
-from shared.datasets.read import datasets_of
-from shared.datasets.register import register_datasets
 from shared.model.copies import OWN, own_repository
-from shared.records import aws, env
-from shared.records.items import Dataset, Document
+from shared.records import aws
+from shared.records.items import Document
 from shared.records.table import Record
 from tests.api import gateway
+from tests.flow import announced, deliver, npy, send
 from tests.flow import aws_url as aws_url
 
 PASSWORD = "correct horse"
@@ -138,30 +138,41 @@ def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     catalog.reset_for_tests()
 
 
-def bring(owner: str, bytes_of: Callable[[str], bytes] | None = None) -> None:
-    """Note of each dataset that was registered by name that its bytes came, as ingest does.
+def content_of(path: str) -> bytes:
+    """Return a file that ingest takes in: an array or a table that holds its path's length."""
+    if path.endswith(".npy"):
+        return npy(len(path))
+    table = io.BytesIO()
+    pd.DataFrame({"n": [len(path)]}).to_parquet(table)
+    return table.getvalue()
 
-    This is the function that uploads end in; their whole way is tested in `tests/uploads`.
 
-    ``bytes_of`` gives the bytes of a path; they are put where they belong.
+def upload(api: Api, eid: str, files: Mapping[str, bytes], **facts: Any) -> None:
+    """Send files of a session as its rig does, each with some facts.
+
+    The rig announces the files, puts them where the API says, and says that it has done so; then
+    *ingest* takes them in.
     """
-    came = []
-    for item in datasets_of(owner):
-        content = bytes_of(item.path) if bytes_of else item.path.encode()
-        new = Dataset.of(
-            owner,
-            item.path,
-            sha256=hashlib.sha256(content).hexdigest(),
-            hash=item.hash,
-            file_size=item.file_size,
-            default=item.default,
-        )
-        came.append(new)
-    for item in register_datasets(owner, came, manifest=f"upload {owner}"):
-        if bytes_of:
-            aws.client("s3").put_object(
-                Bucket=env.data_bucket(), Key=item.stored_key, Body=bytes_of(item.path)
-            )
+    rig = f"{api.ok('GET', f'/sessions/{eid}', user='admin')['lab']}_rig"
+    body = {"session": {"id": eid}, "files": [announced(*each) | facts for each in files.items()]}
+    answer = api.ok("POST", "/uploads", body, user=rig)
+    assert set(send(answer, files)) <= {200}
+    message = {"kind": "finalise", "upload": answer["id"]}
+    assert deliver("ingest", message) == {"batchItemFailures": []}
+    ended = api.ok("GET", f"/uploads/{answer['id']}", user=rig)["files"]
+    assert {file["state"] for file in ended} <= {"registered", "present"}, ended
+
+
+def bring(api: Api, eid: str) -> None:
+    """Upload the bytes of all datasets of a session that were registered by name."""
+    datasets = api.ok("GET", f"/datasets?session={eid}&limit=1000", user="admin")["results"]
+    upload(api, eid, {path: content_of(path) for path in map(_path, datasets)})
+
+
+def _path(dataset: dict[str, Any]) -> str:
+    """Return the path of a dataset below its session's folder."""
+    revision = f"#{dataset['revision']}#" if dataset["revision"] else ""
+    return "/".join(filter(None, (dataset["collection"], revision, dataset["name"])))
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from shared.records.items import Dataset
 from shared.records.meter import metered
 from shared.science.status.aggregates import SessionTrials, subject_training, subject_trials
 from shared.science.status.sessions import on_ephys_rig
-from tests.api.conftest import Api
-from tests.api.test_one_client import LAB, SUBJECT, one, put  # noqa: F401
+from tests.api.conftest import Api, upload
+from tests.api.test_one_client import LAB, SUBJECT, one  # noqa: F401
 from tests.site.conftest import trials_of
 
 TODAY = date(2026, 12, 1)
@@ -41,18 +41,15 @@ def trained(api: Api, bucket: str, day: int, trials: pd.DataFrame, **more: Any) 
     start = f"2024-07-{day:02d}T10:00:00"
     body = {"subject": SUBJECT, "start_time": start, "number": 1, "task_protocol": PROTOCOL}
     eid = str(api.ok("POST", "/sessions", body | more)["id"])
-    put(
-        bucket, eid, "alf/_ibl_trials.table.pqt", parquet(trials),
-        dataset_type="trials.table", sha256=f"{day:064d}",
-    )  # fmt: skip
+    upload(api, eid, {"alf/_ibl_trials.table.pqt": parquet(trials)})
     return eid
 
 
-def beside(bucket: str, eid: str, name: str, values: np.ndarray) -> None:
+def beside(api: Api, eid: str, name: str, values: np.ndarray) -> None:
     """Add an attribute of a session's trials that is a file beside the table."""
     file = io.BytesIO()
     np.save(file, values)
-    put(bucket, eid, f"alf/_ibl_trials.{name}.npy", file.getvalue(), dataset_type=f"trials.{name}")
+    upload(api, eid, {f"alf/_ibl_trials.{name}.npy": file.getvalue()})
 
 
 def load(client: Any, name: str) -> pd.DataFrame:
@@ -73,8 +70,8 @@ def test_the_unmodified_client_loads_trials_and_status_and_joins_them(
     # Given three sessions of a mouse, of one of which something is not public
     tables = [trials_of(30 + day, day) for day in (1, 2, 3)]
     eids = [trained(api, bucket, day, tables[day - 1]) for day in (3, 1, 2)]
-    beside(bucket, eids[1], "quiescencePeriod", np.full(31, 0.4))
-    beside(bucket, eids[1], "stimOnTrigger_times", np.arange(31.0))
+    beside(api, eids[1], "quiescencePeriod", np.full(31, 0.4))
+    beside(api, eids[1], "stimOnTrigger_times", np.arange(31.0))
     order = [eids[1], eids[2], eids[0]]
     # When the nightly build has run
     assert build(bucket) == 1
@@ -247,10 +244,7 @@ def test_protocols_of_a_session_are_numbered_and_judged_together(
     body = {"subject": SUBJECT, "start_time": "2024-07-01T10:00:00", "number": 1}
     eid = api.ok("POST", "/sessions", body | {"task_protocol": "/".join(names)})["id"]
     for number, trials in ((0, trials_of(20, 1)), (2, trials_of(25, 2))):
-        put(
-            bucket, eid, f"alf/task_{number:02d}/_ibl_trials.table.pqt", parquet(trials),
-            dataset_type="trials.table", sha256=f"{number + 1:064d}",
-        )  # fmt: skip
+        upload(api, eid, {f"alf/task_{number:02d}/_ibl_trials.table.pqt": parquet(trials)})
     # When the nightly build has run
     assert build(bucket) == 1
     # Then the trials of both are there, each with its number and protocol

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import random
 import string
@@ -17,10 +18,9 @@ from PIL import Image
 
 from shared.datasets.read import datasets_of
 from shared.records import aws, documents
-from tests.api.conftest import Api, bring
+from tests.api.conftest import Api, bring, content_of
 
 MEMBER = "fimbrialab_member"
-HASH = "0123456789abcdef0123456789abcdef"
 PATH = "FI_001/2024-07-01/001"
 
 
@@ -35,8 +35,8 @@ def register(api: Api, *names: str, **more: object) -> dict:
         "created_by": "fimbrialab_member",
         "path": PATH,
         "filenames": list(names),
-        "hashes": [HASH] * len(names),
-        "filesizes": [100] * len(names),
+        "hashes": [hashlib.md5(content_of(name)).hexdigest() for name in names],
+        "filesizes": [len(content_of(name)) for name in names],
         "versions": ["1.0"] * len(names),
         "name": "fornix",
         "exists": True,
@@ -48,7 +48,9 @@ def register(api: Api, *names: str, **more: object) -> dict:
     return {"method": "POST", "path": "/register-file", "body": {**body, **more}}
 
 
-def test_registering_answers_in_file_order_and_shows_in_the_session(api: Api, eid: str) -> None:
+def test_registering_answers_in_file_order_and_shows_in_the_session(
+    api: Api, eid: str, bucket: str
+) -> None:
     names = ["alf/probe00/spikes.times.npy", "alf/trials.table.pqt"]
     rows = api.ok(**register(api, *names))
     assert [row["name"] for row in rows] == ["spikes.times.npy", "trials.table.pqt"]
@@ -57,7 +59,7 @@ def test_registering_answers_in_file_order_and_shows_in_the_session(api: Api, ei
     assert first["session"] == eid
     # That the own store has a file is what it says itself, not what a client says
     assert first["file_records"][0]["exists"] is False
-    bring(eid)
+    bring(api, eid)
     first = api.ok(**register(api, *names))[0]
     assert (first["qc"], first["default"], first["revision"]) == (0, True, "")
     assert first["file_records"] == [
@@ -154,10 +156,10 @@ def test_other_content_resets_what_is_known_of_the_file(api: Api, eid: str) -> N
     assert api.ok("GET", f"/sessions/{eid}")["data_dataset_session_related"] == []
 
 
-def test_datasets_are_listed_with_file_records(api: Api, eid: str) -> None:
+def test_datasets_are_listed_with_file_records(api: Api, eid: str, bucket: str) -> None:
     (row,) = api.ok(**register(api, "alf/probe00/spikes.times.npy"))
     assert api.ok("GET", f"/datasets?session={eid}&exists=True")["count"] == 0
-    bring(eid)
+    bring(api, eid)
     for query in (
         f"id={row['id']}",
         f"session={eid}",
@@ -234,7 +236,8 @@ def test_downloads_redirect_ask_for_basic_and_refuse_others(
 ) -> None:
     names = ["alf/#2024-08-01#/spikes.times.npy"]
     (row,) = api.ok(**register(api, *names))
-    bring(eid, lambda path: b"0123456789")
+    content = content_of(names[0])
+    bring(api, eid)
     url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
     assert "#2024-08-01#" in url
     url = url.replace("#", "%23")
@@ -258,11 +261,11 @@ def test_downloads_redirect_ask_for_basic_and_refuse_others(
     manager.add_password(None, url, "fimbrialab_member", api.token("fimbrialab_member"))
     opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(manager))
     with opener.open(url) as answer:
-        assert answer.read() == b"0123456789"
+        assert answer.read() == content
     # When the session is made public
     api.ok("PATCH", f"/sessions/{eid}", {"public": True}, user="fimbrialab_manager")
-    assert get(None) == b"0123456789"
-    assert get(None, Range="bytes=2-4") == b"234"
+    assert get(None) == content
+    assert get(None, Range="bytes=2-4") == content[2:5]
     # But not before its embargo ends
     api.ok("PATCH", f"/sessions/{eid}", {"embargo_until": "2199-01-01"}, user="fimbrialab_manager")
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -274,7 +277,7 @@ def test_a_private_file_is_refused_by_the_gateway_and_answered_by_the_function(
     api: Api, eid: str, bucket: str, address: str
 ) -> None:
     (row,) = api.ok(**register(api, "alf/spikes.times.npy"))
-    bring(eid, lambda path: b"0123456789")
+    bring(api, eid)
     data_url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
     # Given no credentials, then the refusal says how to send them, in the API's one shape
     bare = requests.get(data_url)
@@ -285,7 +288,7 @@ def test_a_private_file_is_refused_by_the_gateway_and_answered_by_the_function(
     assert requests.head(data_url).headers["WWW-Authenticate"].startswith("Basic realm=")
     # A client that sends them with its first request gets the bytes
     answer = requests.get(data_url, auth=(MEMBER, api.token(MEMBER)))
-    assert answer.content == b"0123456789"
+    assert answer.content == content_of("alf/spikes.times.npy")
     assert [each.status_code for each in answer.history] == [302]
     # Wrong ones are refused for good: asking again would not help
     wrong = requests.get(data_url, auth=(MEMBER, "f" * 40))
@@ -418,7 +421,7 @@ def test_a_bad_image_is_refused(
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
 def test_only_an_upload_says_that_the_own_store_has_a_file(
-    api: Api, eid: str, method: str
+    api: Api, eid: str, method: str, bucket: str
 ) -> None:
     (row,) = api.ok(**register(api, "alf/spikes.times.npy", server_only=True, exists=True))
     (record,) = row["file_records"]
@@ -434,7 +437,7 @@ def test_only_an_upload_says_that_the_own_store_has_a_file(
     shown = api.ok("GET", f"/datasets/{row['id']}")["file_records"]
     assert [each["exists"] for each in shown] == ([] if method == "POST" else [False])
     # Once its bytes have come in, the store says so itself, and no client takes it back
-    bring(eid)
+    bring(api, eid)
     (kept,) = api.ok("GET", f"/datasets/{row['id']}")["file_records"]
     assert kept["exists"] is True
     assert api("PATCH", f"/files/{kept['id']}", {"exists": False}, user="admin").status == 400

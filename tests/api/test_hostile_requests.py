@@ -292,7 +292,7 @@ def test_a_presigned_address_of_what_was_withdrawn_is_given_no_more(api: Api, bu
     start = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00"}
     eid = api.ok("POST", "/sessions", start)["id"]
     dataset = api.ok("POST", "/datasets", {"session": eid, "name": "trials.table.pqt"})["id"]
-    bring(eid, str.encode)
+    bring(api, eid)
     path = f"/data/x/trials.table.{dataset}.pqt"
     for public, status in ((True, 302), (False, 401), (True, 302)):
         api.ok("PATCH", f"/sessions/{eid}", {"public": public}, user="fimbrialab_manager")

@@ -17,10 +17,8 @@ from functions.api.auth import passwords
 from shared import catalog
 from shared.catalog import cache_tables
 from shared.datasets.read import datasets_of
-from shared.datasets.register import register_datasets
-from shared.records import aws, documents
-from shared.records.items import Dataset
-from tests.api.conftest import PASSWORD, Api, bring
+from shared.records import documents
+from tests.api.conftest import PASSWORD, Api, upload
 
 LAB, SUBJECT = "fimbrialab", "FI_001"
 
@@ -53,26 +51,6 @@ def one(
     return client
 
 
-def put(bucket: str, eid: str, path: str, content: bytes, **more: Any) -> Dataset:
-    """Register a file whose bytes are in the bucket."""
-    names = {"npy": "npy", "pqt": "pqt"}
-    item = Dataset.of(
-        eid,
-        path,
-        dataset_type=more.pop("dataset_type", "unknown"),
-        data_format=names[path.rpartition(".")[2]],
-        file_size=len(content),
-        hash=hashlib.md5(content).hexdigest(),
-        created_by="fimbrialab_member",
-        repository="fornix",
-        **more,
-    )
-    (kept,) = register_datasets(eid, [item], manifest=uuid.uuid4().hex)
-    key = kept.stored_key
-    aws.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
-    return kept
-
-
 def npy(values: Any, folder: Path) -> bytes:
     path = folder / f"{uuid.uuid4().hex}.npy"
     np.save(path, np.asarray(values))
@@ -95,18 +73,15 @@ def eid(api: Api, bucket: str, tmp_path: Path) -> str:
             "procedures": ["Behavior training/tasks"],
         },
     )["id"]
-    put(bucket, made, "alf/wheel.position.npy", npy(np.arange(5.0), tmp_path))
-    put(bucket, made, "alf/wheel.timestamps.npy", npy(np.arange(5.0) / 10, tmp_path))
-    put(
-        bucket,
-        made,
-        "alf/probe00/spikes.times.npy",
-        npy([1.0, 2.0], tmp_path),
-        qc=40,
-        dataset_type="spikes.times",
-    )
-    put(bucket, made, "alf/probe00/#2024-08-01#/spikes.times.npy", npy([1.5, 2.5], tmp_path))
-    put(bucket, made, "alf/probe00/spikes.depths.npy", npy([1.0, 2.0], tmp_path), qc=50)
+    probe = "alf/probe00"
+    wheel = {
+        "alf/wheel.position.npy": npy(np.arange(5.0), tmp_path),
+        "alf/wheel.timestamps.npy": npy(np.arange(5.0) / 10, tmp_path),
+    }
+    upload(api, made, wheel)
+    upload(api, made, {f"{probe}/spikes.times.npy": npy([1.0, 2.0], tmp_path)}, qc="FAIL")
+    upload(api, made, {f"{probe}/#2024-08-01#/spikes.times.npy": npy([1.5, 2.5], tmp_path)})
+    upload(api, made, {f"{probe}/spikes.depths.npy": npy([1.0, 2.0], tmp_path)}, qc="CRITICAL")
     api.ok("POST", "/insertions", {"session": made, "name": "probe00", "model": "3B2"})
     return made
 
@@ -223,10 +198,11 @@ def test_aggregates(one: Any, api: Api, bucket: str, tmp_path: Path) -> None:
         "filenames": ["wheel.position.npy"],
         "filesizes": [len(content)],
         "hashes": [hashlib.md5(content).hexdigest()],
-        "name": "fornix",
+        "name": "flatiron",
     }
-    (row,) = api.ok("POST", "/register-file", body)
-    bring(f"{row['content_type']}#{row['object_id']}", lambda path: content)
+    repository = {"name": "flatiron", "data_url": "https://example.org/"}
+    api.ok("POST", "/data-repository", repository, user="admin")
+    api.ok("POST", "/register-file", body)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = one.list_aggregates("subjects")

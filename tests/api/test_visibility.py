@@ -45,7 +45,7 @@ def ids(api: Api, path: str, user: str | None) -> set[str]:
 def test_an_embargoed_session_is_public_nowhere(api: Api, eid: str, bucket: str) -> None:
     # Given a session that is marked public, under embargo
     api.ok(**register(api, "alf/trials.table.pqt"))
-    bring(eid)
+    bring(api, eid)
     publish(api, eid, embargo_until="2099-01-01")
     # Then a member is told that its dataset is not public
     (row,) = api.ok("GET", f"/datasets?session={eid}")["results"]
@@ -80,7 +80,7 @@ def test_an_embargo_ends_for_everything_at_the_same_second(
 ) -> None:
     api.ok("PATCH", "/labs/fimbrialab", {"timezone": zone}, user="admin")
     api.ok(**register(api, "alf/trials.table.pqt"))
-    bring(eid)
+    bring(api, eid)
     publish(api, eid, embargo_until="2026-03-02")
     (row,) = api.ok("GET", f"/datasets?session={eid}")["results"]
     address = row["file_records"][0]["data_url"].removeprefix("http://fornix.test")
@@ -103,7 +103,7 @@ def test_a_public_release_is_the_same_for_api_downloads_and_cache_tables(
 ) -> None:
     # Given a private session with two datasets, of which one is in a public release
     api.ok(**register(api, "alf/trials.table.pqt"))
-    bring(eid)
+    bring(api, eid)
     hidden = dataset_of(api, eid, "spikes.times.npy")
     api.ok("PATCH", f"/sessions/{eid}", {"narrative": "a secret", "json": {"a": 1}})
     api.ok("POST", "/notes", {"content_type": "session", "object_id": eid, "text": "secret"})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from functions.api.auth import passwords
-from tests.api.conftest import PASSWORD, Api, bring
+from tests.api.conftest import PASSWORD, Api, content_of
 from tests.api.conftest import address as address
 from tests.api.conftest import api as api
 from tests.api.conftest import aws_url as aws_url
@@ -59,23 +59,13 @@ def eid(api: Api) -> str:
     return str(api.ok("POST", "/sessions", body)["id"])
 
 
-def store(eid: str) -> None:
-    """Give each dataset of a session that was registered by name its bytes, as ingest does."""
-    bring(eid, content)
-
-
-def content(path: str) -> bytes:
-    """Return the bytes that `store` puts for a path, and `described` tells of."""
-    return path.encode() * 3
-
-
 def described(paths: list[str]) -> dict[str, Any]:
     """Return what ``/register-file`` is told of files."""
     return {
         "filenames": paths,
-        "filesizes": [len(content(path)) for path in paths],
+        "filesizes": [len(content_of(path)) for path in paths],
         "hashes": [
-            hashlib.md5(content(path), usedforsecurity=False).hexdigest() for path in paths
+            hashlib.md5(content_of(path), usedforsecurity=False).hexdigest() for path in paths
         ],
         "exists": True,
         "name": "fornix",

@@ -13,8 +13,8 @@ from requests import HTTPError
 
 from shared.datasets.read import datasets_of
 from shared.records import aws, documents
-from tests.api.conftest import Api
-from tests.one.conftest import LAB, MEMBER, SUBJECT, Connect, described, store
+from tests.api.conftest import Api, bring, content_of
+from tests.one.conftest import LAB, MEMBER, SUBJECT, Connect, described
 
 
 def protect(api: Api, *ids: str) -> None:
@@ -83,7 +83,7 @@ def test_a_public_bucket_is_read_without_the_server(
     paths = ["alf/wheel.position.npy", "alf/#2024-08-01#/spikes.times.npy"]
     body = {"created_by": MEMBER, "path": f"{SUBJECT}/2024-07-01/001", **described(paths)}
     api.ok("POST", "/register-file", body)
-    store(eid)
+    bring(api, eid)
     api.ok("POST", "/register-file", {**body, "name": "aws_cortexlab"})  # they are there, too
     client = aws.client("s3")
     client.create_bucket(Bucket="a-public-bucket")
@@ -97,7 +97,7 @@ def test_a_public_bucket_is_read_without_the_server(
         warnings.simplefilter("ignore")  # boto's own
         files, _ = one.load_datasets(eid, paths, download_only=True, query_type="remote")
     found = [Path(file).read_bytes() for file in files]
-    assert found == [path.encode() * 3 for path in paths]
+    assert found == [content_of(path) for path in paths]
     assert [Path(file).name for file in files] == ["wheel.position.npy", "spikes.times.npy"]
 
 
@@ -107,7 +107,7 @@ def test_private_and_public_sessions_by_account(
     paths = ["alf/wheel.position.npy"]
     body = {"created_by": MEMBER, "path": f"{SUBJECT}/2024-07-01/001", **described(paths)}
     api.ok("POST", "/register-file", body)
-    store(eid)
+    bring(api, eid)
 
     def load(user: str) -> Any:
         one = connect(user)
@@ -116,12 +116,12 @@ def test_private_and_public_sessions_by_account(
             return one.load_dataset(eid, paths[0], download_only=True, query_type="remote")
 
     # Members of other laboratories read it, the public does not
-    assert load("septumlab_member").read_bytes() == paths[0].encode() * 3
+    assert load("septumlab_member").read_bytes() == content_of(paths[0])
     assert len(connect("visitor").search(subject=SUBJECT, query_type="remote")) == 0
     with pytest.raises(HTTPError, match="404"):
         load("visitor")
     api.ok("PATCH", f"/sessions/{eid}", {"public": True}, user=f"{LAB}_manager")
-    assert load("visitor").read_bytes() == paths[0].encode() * 3
+    assert load("visitor").read_bytes() == content_of(paths[0])
     visitor = connect("visitor")
     assert [str(each) for each in visitor.search(subject=SUBJECT, query_type="remote")] == [eid]
     # It cannot write, with any method

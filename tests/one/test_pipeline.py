@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from shared.records import documents
-from tests.api.conftest import PASSWORD, Api
-from tests.one.conftest import LAB, SUBJECT, WORKER, Connect, described, store
+from tests.api.conftest import PASSWORD, Api, bring
+from tests.one.conftest import LAB, SUBJECT, WORKER, Connect, described
 
 EPHYS = ["alf/probe00/spikes.times.npy", "alf/wheel.position.npy"]
 
@@ -22,11 +22,11 @@ def one(connect: Connect) -> Any:
 
 
 @pytest.fixture
-def registered(one: Any, eid: str, bucket: str) -> list[dict[str, Any]]:
+def registered(one: Any, api: Api, eid: str, bucket: str) -> list[dict[str, Any]]:
     """Two files, registered and stored."""
     body = {"created_by": WORKER, "path": f"{SUBJECT}/2024-07-01/001", **described(EPHYS)}
     rows = one.alyx.post("/register-file", data=body)
-    store(eid)
+    bring(api, eid)
     return list(rows)
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.science.behaviour import psychometric_fit
 from shared.science.behaviour.psychometric import (
     Counts,
     bounds,
@@ -22,7 +23,7 @@ from shared.science.behaviour.psychometric import (
     neg_log_likelihood,
     signed_contrast,
 )
-from shared.science.behaviour.psychometric_fit import fit, fit_many
+from shared.science.behaviour.psychometric_fit import fit, fit_many, fit_once
 
 CONTRASTS = np.array([-100, -25, -12.5, -6.25, 0, 6.25, 12.5, 25, 100.0])
 
@@ -141,6 +142,34 @@ def test_a_curve_does_not_depend_on_its_batch():
     together = fit_many([*many, simulated([0, 1, 0, 0], 3, 9)])
     for counts, found in zip(many, together, strict=False):
         np.testing.assert_allclose(found.parameters, fit(counts).parameters, rtol=1e-9)
+
+
+def test_a_process_fits_no_curve_twice_in_a_row(monkeypatch):
+    left, middle, right = (simulated([b, 15, 0.05, 0.1], 40, 1) for b in (-20, 0, 20))
+    alone = [fit(counts) for counts in (right, middle, left)]
+    asked = []
+
+    def counted(many, *settings):
+        asked.append(len(many))
+        return fit_many(many, *settings)
+
+    monkeypatch.setattr(psychometric_fit, "_fitted", {})
+    monkeypatch.setattr(psychometric_fit, "_REMEMBERED", 4)
+    monkeypatch.setattr(psychometric_fit, "fit_many", counted)
+    # Given two curves, one of them twice
+    first = fit_once([left, middle, left])
+    # When they are asked for again beside a new one, only that is fitted
+    again = fit_once([right, middle, left])
+    assert asked == [2, 1]
+    assert [again[2], again[1], again[2]] == first
+    for expected, found in zip(alone, again, strict=True):
+        np.testing.assert_allclose(found.parameters, expected.parameters, rtol=1e-9)
+    # Other bounds are another fit, and the oldest curves are forgotten
+    assert fit_once([left], "plot")[0].parameters[1] >= bounds(left, "plot")[1][1]
+    fit_once([middle], "plot")
+    fit_once([left, middle, right])
+    assert asked == [2, 1, 1, 1, 1]
+    assert len(psychometric_fit._fitted) == 4
 
 
 def test_the_parameters_that_made_many_trials_come_back():

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import math
+import shutil
 import types
 import typing
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from jinja2 import meta, nodes
+from jinja2 import Environment, FileSystemLoader, meta, nodes
 
 from shared.results import views
 from shared.results.build import Site, lists, probes, subject
-from shared.results.render import ADDRESSES, TEMPLATES, SiteSettings, environment
+from shared.results.render import (
+    ADDRESSES,
+    TEMPLATES,
+    CompiledTemplates,
+    SiteSettings,
+    environment,
+)
 from shared.results.source import Lab
 
 from .conftest import NOW, Shelf, trials_of
@@ -71,6 +79,42 @@ def test_a_template_reads_what_its_view_has_and_a_view_has_what_is_read(view: ty
 def test_attributes_that_a_template_reads_exist(view: type) -> None:
     missing = list(unknown_attributes(parsed(f"{view.template}.html"), types_of(view)))  # type: ignore[attr-defined]
     assert missing == []
+
+
+def test_a_template_is_compiled_once_for_all_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, compiled = tmp_path / "page.html", tmp_path / "compiled"
+    page.write_text("{{ 6 * number }}")
+    compiled.mkdir()
+    compile_template, names = Environment.compile, []
+
+    def counted(self: Environment, source: Any, name: Any = None, *rest: Any) -> Any:
+        names.append(name)
+        return compile_template(self, source, name, *rest)
+
+    monkeypatch.setattr(Environment, "compile", counted)
+
+    def rendered_by_another_process() -> str:
+        loader, cache = FileSystemLoader(tmp_path), CompiledTemplates(str(compiled))
+        return (
+            Environment(loader=loader, bytecode_cache=cache)
+            .get_template("page.html")
+            .render(number=7)
+        )
+
+    assert rendered_by_another_process() == rendered_by_another_process() == "42"
+    assert len(names) == 1
+    # A changed template, and one whose compiled form is damaged, are compiled anew
+    page.write_text("{{ 6 + number }}")
+    assert rendered_by_another_process() == "13"
+    (kept,) = compiled.iterdir()
+    kept.write_bytes(kept.read_bytes()[:40])
+    assert rendered_by_another_process() == rendered_by_another_process() == "13"
+    assert len(names) == 3
+    # Without a place for it, the page is rendered all the same
+    shutil.rmtree(compiled)
+    assert rendered_by_another_process() == "13"
 
 
 def types_of(kind: Any) -> dict[str, Any]:

@@ -315,7 +315,9 @@ def behaviour_of(sessions: Sequence[tuple[SiteSession, TrialArrays]]) -> list[Be
 
 def columns_of(trials: pd.DataFrame) -> TrialArrays:
     """Return a table's numeric columns as arrays of float by their names."""
-    numeric = trials.select_dtypes(["number", "bool"])
+    numeric = trials
+    if not all(dtype.kind in "biuf" for dtype in trials.dtypes):
+        numeric = trials.select_dtypes(["number", "bool"])
     return dict(zip(map(str, numeric.columns), numeric.to_numpy(float).T.copy(), strict=True))
 
 

@@ -24,7 +24,7 @@ from shared.science.behaviour.psychometric import (
     doubt_of,
     signed_contrast,
 )
-from shared.science.behaviour.psychometric_fit import fit_many
+from shared.science.behaviour.psychometric_fit import fit_once
 
 Trials = Mapping[Any, Any]
 
@@ -221,7 +221,7 @@ def session_plots(
         for trials, blocks in todo
         for block in blocks
     ]
-    fits = iter(zip(counts, fit_many(counts, use, seed), strict=True))
+    fits = iter(zip(counts, fit_once(counts, use, seed), strict=True))
     return [_session_plots(trials, blocks, fits, use) for trials, blocks in todo]
 
 

@@ -9,6 +9,7 @@ parameters by about 1e-4.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ _NOTHING = 1e-10  # of log-likelihood: a step that promises less ends the search
 _SIFTED = (3, 5, 7, 10, 15, 20, 30)  # iterations before which searches that have met are joined
 _CELLS = 400  # per side of the box, for telling whether they have
 _REFINED = 9
+_REMEMBERED = 10_000  # curves, about 10 MB: a hundred mice of a hundred days
+_fitted: dict[tuple[object, ...], PsychometricFit] = {}
 
 _GRID_THRESHOLDS = np.array([1.0, 3.0, 7.0, 13.0, 22.0, 40.0, 75.0])
 
@@ -65,6 +68,23 @@ def fit_many(many: Sequence[Counts], use: Use = "status", seed: int = 0) -> list
     for first in range(0, len(many), _CHUNK):
         fits += _fit_chunk(many[first : first + _CHUNK], use, seed)
     return fits
+
+
+def fit_once(many: Sequence[Counts], use: Use = "status", seed: int = 0) -> list[PsychometricFit]:
+    """Fit many curves as :func:`fit_many` does, but none that this process has fitted lately.
+
+    A session's curve is on its own page, in its subject's history, and alone in the window of the
+    first day; a subject's whole history is judged again with each new session.
+    """
+    shown = [_shown(counts) for counts in many]
+    keys = [(use, seed, *(part.tobytes() for part in vars(counts).values())) for counts in shown]
+    new = {key: counts for key, counts in zip(keys, shown, strict=True) if key not in _fitted}
+    fits = dict(zip(new, fit_many(list(new.values()), use, seed), strict=True))
+    found = [fits[key] if key in fits else _fitted[key] for key in keys]
+    _fitted.update(fits)
+    for key in list(islice(_fitted, max(0, len(_fitted) - _REMEMBERED))):
+        del _fitted[key]
+    return found
 
 
 def _fit_chunk(many: Sequence[Counts], use: Use, seed: int) -> list[PsychometricFit]:

@@ -12,7 +12,7 @@ from shared.science.behaviour.curves import (
     plain,
 )
 from shared.science.behaviour.psychometric import Counts, PsychometricFit
-from shared.science.behaviour.psychometric_fit import fit_many
+from shared.science.behaviour.psychometric_fit import fit_once
 from shared.science.status.criteria import (
     Criterion,
     all_passed,
@@ -129,7 +129,7 @@ def _needed(unit: Measures) -> list[Counts]:
 
 def fits_of(counts: Sequence[Counts], seed: int) -> Fits:
     """Fit all curves in one batch."""
-    return dict(zip(map(id, counts), fit_many(counts, "status", seed), strict=True))
+    return dict(zip(map(id, counts), fit_once(counts, "status", seed), strict=True))
 
 
 def day_windows(days: Sequence[Measures], seed: int) -> tuple[list[SessionWindow], Fits]:
