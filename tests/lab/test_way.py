@@ -17,7 +17,6 @@ import requests
 from lab.simulate.board import BoardClock
 from lab.simulate.ephys import EphysRig, add_probe
 from lab.simulate.habituation import simulate_habituation
-from lab.simulate.phase3a import add_probes_3a
 from lab.simulate.recording import ProbeDrift
 from lab.simulate.session import simulate_session
 from shared.datasets.read import datasets_of
@@ -236,32 +235,6 @@ def test_a_session_of_an_ephys_rig_goes_to_its_main_clock(system, fornix, tmp_pa
         "raw_ephys_data/probe00/_spikeglx_ephysData_g0_t0.imec0.timestamps.npy",
         "raw_ephys_data/probe00/_iblqc_ephysTimeRmsLF.rms.npy",
     } <= paths
-
-
-def test_a_session_of_two_probes_without_a_board_goes_to_the_clock_of_the_main_one(
-    system, fornix, tmp_path
-):
-    # Given a rig of phase 3A, whose devices are wired to the second of two probes
-    truth = simulate_session(
-        tmp_path / "rig" / LAB / "Subjects", seed=1, subject=SUBJECT,
-        date=date.fromisoformat(DATE), protocol="biased", n_trials=5, performance=0.9,
-        board=BoardClock(offset=4.0, drift=50.0, is_probe=True),
-    )  # fmt: skip
-    add_probes_3a(truth, (ProbeDrift(offset=1.0, drift=-12.0), ProbeDrift()), seed=1, main=1)
-    # When it is uploaded, and a worker works
-    eid = ended(run(fornix("rig", "rig", "upload", truth.session, "--json")))[0]["eid"]
-    until(lambda: status_of(eid))
-    run(fornix("worker", "worker", "--until-idle", "3"))
-    # Then trials, wheel and both probes are on the main clock; spikes wait for a sorter
-    tasks = {(task.name, task.status) for task in read.of_session(eid)}
-    waits = {("ephys.sort", "Waiting")}
-    assert {status for _, status in tasks - waits} == {"Complete"}
-    assert waits < tasks
-    assert {"task.wheel_nidq", "ephys.align_probes", "ephys.rawqc"} <= {name for name, _ in tasks}
-    told = system.client("member").get(f"/sessions/{eid}")["extended_qc"]
-    assert told["_sync_task_drift_ppm"] == pytest.approx(50, abs=5)
-    assert told["_sync_probe00_drift_ppm"] == pytest.approx(12, abs=2)
-    assert told["_sync_probe01_drift_ppm"] == 0
 
 
 def test_a_truncated_wheel_ends_errored_and_trials_complete(system, fornix, shared_data, tmp_path):
