@@ -32,7 +32,10 @@ def read(folder: Path) -> Files:
     found: Files = {}
     for path in sorted(folder.glob("*")):
         if path.suffix == ".npy":
-            found[path.name] = np.load(path, allow_pickle=False)
+            try:
+                found[path.name] = np.load(path, allow_pickle=False)
+            except ValueError:
+                found[path.name] = np.array(["objects, no numbers"])
         elif path.suffix in (".pqt", ".csv"):
             reads = path.suffix == ".pqt"
             table = pd.read_parquet(path) if reads else pd.read_csv(path, index_col=0)
@@ -41,15 +44,18 @@ def read(folder: Path) -> Files:
     return found
 
 
-def events_elsewhere(side: Side) -> bool:
-    """Tell whether sounds or feedbacks lie outside the trials to which they were assigned."""
+def notes(theirs: Side) -> Iterator[str]:
+    """Yield what cannot be right on the other side, whatever ours is."""
+    times = theirs.files.get("_ibl_wheel.timestamps.npy", np.empty(0))
+    if np.any(np.diff(times) <= 0):
+        yield "theirs unsorted"
     table = "_ibl_trials.table.pqt:"
-    if f"{table}intervals_0" not in side.files:
-        return False
-    start, end = (side.files[f"{table}intervals_{i}"] for i in (0, 1))
+    if f"{table}intervals_0" not in theirs.files:
+        return
+    start, end = (theirs.files[f"{table}intervals_{i}"] for i in (0, 1))
     names = [f"{table}{name}" for name in ("goCue_times", "feedback_times")]
-    outside = [(side.files[n] < start - 0.1) | (side.files[n] > end + 0.1) for n in names]
-    return bool(np.any(outside))
+    if any(np.any((theirs.files[n] < start - 0.1) | (theirs.files[n] > end + 0.1)) for n in names):
+        yield "theirs elsewhere"
 
 
 def part_of(name: str) -> str:

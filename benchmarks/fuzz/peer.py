@@ -145,26 +145,27 @@ def pulses(session: Path) -> Refused:
     from ibldsp.sync import extract_spikeglx_sync
 
     path = next((session / "raw_ephys_data").glob("*.nidq.bin"))
-    extract_spikeglx_sync(path, output_path=path.parent, save=True)
+    (session / "alf").mkdir()
+    extract_spikeglx_sync(path, output_path=session / "alf", save=True)
     return {}
 
 
-def probe(folder: Path) -> Refused:
-    """Bring a probe's clock to the main one."""
+def probe(path: Path) -> Refused:
+    """Bring a probe's clock to the main one, from the fronts that both saw."""
     from ibllib.ephys import sync_probes
+    from iblutil.util import Bunch
 
-    sync_probes.version3B(folder, display=False)
-    return {}
-
-
-def passive(session: Path) -> Refused:
-    """Find what a passive protocol showed and played."""
-    from ibllib.io.extractors.ephys_passive import PassiveChoiceWorld
-
-    PassiveChoiceWorld(session).extract(
-        sync_collection="raw_ephys_data", task_collection="raw_behavior_data", save=True,
-        path_out=session / "alf",
-    )  # fmt: skip
+    seen = np.load(path)
+    times, main = seen["times"], seen["main"]
+    if not np.isclose(main.size, times.size, rtol=0.1):
+        return {"trials": "Neuropixel3BSyncFrontsNonMatching"}
+    own = Bunch(times=times, polarities=seen["polarities"])
+    kind = "smooth" if sync_probes._check_diff_3b(own) else "exact"
+    n = min(times.size, main.size)
+    points, good = sync_probes.sync_probe_front_times(
+        times[:n], main[:n], float(seen["rate"]), type=kind, tol=2.5
+    )
+    np.savez(path.with_name("theirs.npz"), points=points, good=good)
     return {}
 
 
@@ -181,7 +182,7 @@ def subject(folder: Path) -> Refused:
 
 
 ACTIONS: dict[str, Callable[[Path], Refused]] = {
-    action.__name__: action for action in (bpod, board, pulses, probe, passive, window, subject)
+    action.__name__: action for action in (bpod, board, pulses, probe, window, subject)
 }
 
 

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.fuzz import mice
+from benchmarks.fuzz import clocks, mice
 from benchmarks.fuzz.bases import Bases, bases, copied, protocol
-from benchmarks.fuzz.compare import Side, differences, events_elsewhere, read
+from benchmarks.fuzz.compare import Side, differences, notes, read
 from benchmarks.fuzz.encoder import ENCODER
 from benchmarks.fuzz.lines import BOARD, Lines
 from benchmarks.fuzz.raw import MENDED, TRIALS, Raw, Rng
-from lab.tasks import behaviour
+from lab.tasks import behaviour, sync
+from shared.science.clocks.probes import TOLERANCE, align_probe
 from shared.science.errors import ExtractionError
 from shared.science.status.sessions import JudgedSession
 from shared.science.status.windows import window_status
@@ -33,7 +34,7 @@ ARGUMENTS = {"collection": "raw_behavior_data", "output_collection": "alf"}
 BOARD_ARGUMENTS = {**ARGUMENTS, "sync_collection": "raw_ephys_data"}
 
 
-TOLERANCES = {"board": 1e-9, "window": 1e-12}
+TOLERANCES = {"board": 1e-9, "window": 1e-12, "probe": 1e-8}
 """Largest accepted differences by kind; others are equal to the last bit."""
 
 
@@ -88,6 +89,8 @@ class Rounds:
             "board": self.board,
             "mouse": self.mouse,
             "window": self.window,
+            "probe": self.probe,
+            "pulses": self.pulses,
         }
 
     def run(self, number: int, kind: str | None = None) -> Found:
@@ -100,8 +103,10 @@ class Rounds:
         refused = [f"{part}: ours {why}" for part, why in ours.refused.items()]
         refused += [f"{part}: theirs {why}" for part, why in theirs.refused.items()]
         differing = differences(ours, theirs, TOLERANCES.get(kind, 0.0))
-        notes = ("theirs elsewhere",) if events_elsewhere(theirs) else ()
-        return Found(kind, number, base, tuple(damage), tuple(refused), tuple(differing), notes)
+        differing = tuple(differing)
+        return Found(
+            kind, number, base, tuple(damage), tuple(refused), differing, tuple(notes(theirs))
+        )
 
     def bpod(self, rng: Rng, target: Path) -> tuple[str, list[str], Side, Side]:
         """Damage a session on the state machine's clock."""
@@ -168,6 +173,42 @@ class Rounds:
             (told,) = json.loads(path.with_suffix(".status.json").read_text())
             theirs.files = _measures(told["status"], told["info"])
         return "window", [day.protocol for day in days], ours, theirs
+
+    def probe(self, rng: Rng, target: Path) -> tuple[str, list[str], Side, Side]:
+        """Compare the relation of a probe's clock to the main one."""
+        drawn = clocks.pair(rng)
+        path = target.with_name("fronts.npz")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, times=drawn.probe.times, polarities=drawn.probe.polarities,
+                 main=drawn.main.times, rate=drawn.rate)  # fmt: skip
+        ours, theirs = Side(), Side(refused=self.peer.ask("probe", path))
+        try:
+            clock = align_probe(drawn.probe, drawn.main, drawn.rate)
+            good = np.array([clock.residual <= TOLERANCE])
+            ours.files = {"points": clock.points, "good": good}
+        except ExtractionError as error:
+            ours.refused["trials"] = f"{type(error).__name__}: {error}"
+        if not theirs.refused:
+            found = np.load(path.with_name("theirs.npz"))
+            theirs.files = {"points": found["points"], "good": np.atleast_1d(found["good"])}
+        return "probe", drawn.damage, ours, theirs
+
+    def pulses(self, rng: Rng, target: Path) -> tuple[str, list[str], Side, Side]:
+        """Compare the pulses of a board's recording."""
+        shutil.rmtree(target, ignore_errors=True)
+        odd = clocks.recording(rng, target)
+        out = target.with_name("ours")
+        shutil.rmtree(out, ignore_errors=True)
+        ours, theirs = Side(), Side()
+        try:
+            sync.pulses(target, out, {"collection": "raw_ephys_data"})
+            ours.files = read(out / "raw_ephys_data")
+        except ExtractionError as error:
+            ours.refused["trials"] = f"{type(error).__name__}: {error}"
+        refused = self.peer.ask("pulses", target)
+        theirs.refused = {"trials": "; ".join(refused.values())} if refused else {}
+        theirs.files = read(target / "alf")
+        return "recording", odd, ours, theirs
 
     def _both(self, session: Path, kind: str, mended: Raw | None) -> tuple[Side, Side]:
         with tempfile.TemporaryDirectory(dir=self.folder) as name:

@@ -130,6 +130,20 @@ def test_a_board_to_which_nobody_is_wired_is_told(tmp_path):
     assert "there is none on line 19 of the main clock" in (result.error or "")
 
 
+@pytest.mark.parametrize("jump", [0.4, 3.0])
+def test_a_clock_that_jumps_is_told(tmp_path, jump):
+    """Given pulses that match by one shift first and by another later, then that is said."""
+    truth = simulated(tmp_path, BoardClock())
+    done("sync.pulses", truth.session)
+    path = truth.session / "raw_ephys_data/_spikeglx_sync.times.npy"
+    times = np.load(path)
+    at = BoardClock().read(truth.table["intervals_0"].to_numpy())[9] - 0.5
+    np.save(path, np.where(times > at, times + jump, times))
+    result = done("task.trials_nidq", truth.session)
+    assert result.status == Status.ERRORED.label
+    assert f"jumps by {abs(jump):.3f} s" in (result.error or "")
+
+
 def test_a_recording_that_was_started_again_is_told(tmp_path):
     truth = simulated(tmp_path, BoardClock())
     for path in list((truth.session / "raw_ephys_data").glob("*.nidq.*")):

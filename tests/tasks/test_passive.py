@@ -18,6 +18,7 @@ from shared.tasks.planning import plan, unprocessed
 from shared.tasks.states import Status
 
 EID = "0f6b3c4e-95b4-4d4b-8f5b-6d0c2f1a9b3d"
+NAN = float("nan")
 CLOCK = BoardClock(offset=10.0, drift=45.0)
 
 
@@ -44,6 +45,19 @@ def test_habituation_is_on_the_main_clock(tmp_path: Path) -> None:
             np.load(folder / f"alf/_ibl_trials.{name}_times.npy") for folder in (alone, session)
         )
         np.testing.assert_allclose(by_board, CLOCK.read(by_bpod), atol=2e-4)
+
+
+def test_a_trial_of_habituation_without_its_grey_screen_has_no_start(tmp_path: Path) -> None:
+    session = simulate_habituation(
+        tmp_path, seed=1, subject="SYN_001", date=datetime.date(2024, 1, 8), n_trials=6
+    )
+    path = session / "raw_behavior_data/_iblrig_taskData.raw.jsonable"
+    trials = [json.loads(line) for line in path.read_text().splitlines()]
+    trials[2]["behavior_data"]["States timestamps"]["iti"] = [[NAN, NAN]]
+    path.write_text("".join(json.dumps(trial) + "\n" for trial in trials))
+    done("task.habituation", session)
+    starts = np.load(session / "alf/_ibl_trials.intervals.npy")[:, 0]
+    assert np.isnan(starts).tolist() == [False, False, True, False, False]
 
 
 SPACER = np.array([1, 2, 4, 8, 16, 32, 64, 128, 192, 224, 240, 248, 252, 254, 255, 256]) / 60

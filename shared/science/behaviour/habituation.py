@@ -127,19 +127,21 @@ def _check(task: RawTask) -> None:
 
 
 def _grey_screen(task: RawTask) -> Floats:
-    """Return start and end of the last visit to the grey screen in each trial. Shape (n, 2)."""
+    """Return start and end of the last visit to the grey screen in each trial. Shape (n, 2).
+
+    Unknown where a trial did not visit it: then the times of that trial are unknown.
+    """
     states = task.trials[0]["behavior_data"]["States timestamps"]
     legacy = "post_reward" not in states and "trial_start" in states
     name = "iti" if task.version >= RENAMED and not legacy else "trial_start"
-    visits = task.state(name, visit=-1)
-    if np.isnan(visits[:, 1]).any():
-        trial = int(np.flatnonzero(np.isnan(visits[:, 1]))[0]) + 1
-        raise TrialInvalid(
-            f"_iblrig_taskData.raw.jsonable: trial {trial}",
-            f"the state {name!r} is not there",
-            "check that the session is of habituation",
-        )
-    return visits
+    for trial, raw in enumerate(task.trials, start=1):
+        if not raw["behavior_data"]["States timestamps"].get(name):
+            raise TrialInvalid(
+                f"_iblrig_taskData.raw.jsonable: trial {trial}",
+                f"the state {name!r} is not there",
+                "check that the session is of habituation",
+            )
+    return task.state(name, visit=-1)
 
 
 def _shown(flips: list[Floats], centre: Floats) -> Floats:

@@ -43,6 +43,12 @@ CAMERA_RATE, CAMERA_SHARE, MANY_SOUNDS, BETWEEN_FRAMES = 140.0, 0.7, 100, 0.01
 SUSPICIOUS_DRIFT, IMPOSSIBLE_DRIFT = 150, 200
 """Parts per million above which a drift is logged, or refused if pulses are missing, too."""
 
+JUMPED, SAME_SHIFT = 3, 0.01
+"""Left-over pulses that tell of a jump of a clock, at least; spread of their shifts (s), at most.
+
+Three pulses that were lost lie as three that are extra do, to a hundredth of a second: no chance.
+"""
+
 LAST_WITH_LONG_FIRST = (8, 28, 0)
 """Rigs before this one signal the first trial by a pulse of any length."""
 
@@ -272,9 +278,27 @@ def _checked(matched: Matched | None, ours: Floats, theirs: Floats) -> Matched:
             f"its clock drifts by {drift:.0f} ppm, which none does: {counted}",
             "check that behaviour and recording are of one session",
         )
+    if jump := _jump(matched, ours, theirs):
+        raise SyncFailed(
+            "the state machine's pulses",
+            f"one of the two clocks jumps by {abs(jump):.3f} s within the session: {counted}",
+            "the recording or the task was interrupted: make a session of each part",
+        )
     if abs(drift) > SUSPICIOUS_DRIFT:
         log.warning("the state machine's clock drifts by %.1f ppm", drift)
     return matched
+
+
+def _jump(matched: Matched, ours: Floats, theirs: Floats) -> float:
+    """Return the shift by which the pulses that are left over on both sides match; 0 if none."""
+    left, found = np.delete(ours, matched.ours), np.delete(theirs, matched.theirs)
+    if min(left.size, found.size) < JUMPED:
+        return 0.0
+    again = match_events(left, found)
+    if again is None or again.ours.size < max(JUMPED, left.size / 2):
+        return 0.0
+    shifts = again.their_times - matched.convert(again.our_times)
+    return float(np.median(shifts)) if np.ptp(shifts) < SAME_SHIFT else 0.0
 
 
 def _converted(trials: Mapping[str, np.ndarray], matched: Matched) -> dict[str, np.ndarray]:
