@@ -12,6 +12,7 @@ import bisect
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -284,10 +285,9 @@ class Table:
         order = order or self.order
         extra = []
         if fresh:
-            names = [name.lstrip("-") for name in order]
-            ranked = _SortKeys(base, base_rows, names, order)
-            fresh.sort(key=lambda row: sort_key(row, order))
-            extra = [(bisect.bisect_left(ranked, sort_key(row, order)), row) for row in fresh]
+            ranked = sorted(((sort_key(row, order), row) for row in fresh), key=itemgetter(0))
+            places = _places(base, base_rows, [key for key, _ in ranked], order)
+            extra = [(place, row) for place, (_, row) in zip(places, ranked, strict=True)]
         return Selection(base, base_rows, extra, by_order)
 
     def _young(
@@ -423,18 +423,24 @@ def base_of(kind: str, rows: list[Row], order: tuple[str, ...]) -> Base:
     return Columns.of(rows, order, lambda row: row_key(kind, row), KEYS.get(kind, ("key",)))
 
 
-class _SortKeys(Sequence[Any]):
-    """Sort keys of base rows, computed on demand for a binary search."""
+def _places(base: Base, found: Any, keys: Sequence[Any], order: Sequence[str]) -> list[int]:
+    """Return where sort keys belong among sorted base rows, before equal ones.
 
-    def __init__(self, base: Base, found: Any, names: list[str], order: Sequence[str]) -> None:
-        self.base, self.found, self.names, self.order = base, found, names, order
-        self._known: dict[int, Any] = {}
-
-    def __len__(self) -> int:
-        return len(self.found)
-
-    def __getitem__(self, i: Any) -> Any:
-        if i not in self._known:  # all searches start in the middle
-            row = self.base.pick(self.found[i : i + 1], self.names)[0]
-            self._known[i] = sort_key(row, self.order)
-        return self._known[i]
+    The binary searches of all keys go on together, because reading many rows of a base takes
+    hardly longer than reading one.
+    """
+    names = [name.lstrip("-") for name in order]
+    lows, highs = [0] * len(keys), [len(found)] * len(keys)
+    while open_ends := [k for k in range(len(keys)) if lows[k] < highs[k]]:
+        middles = {k: (lows[k] + highs[k]) // 2 for k in open_ends}
+        asked = sorted(set(middles.values()))
+        rows = base.pick(
+            found[asked] if hasattr(found, "dtype") else [found[i] for i in asked], names
+        )
+        known = dict(zip(asked, (sort_key(row, order) for row in rows), strict=True))
+        for k, middle in middles.items():
+            if known[middle] < keys[k]:
+                lows[k] = middle + 1
+            else:
+                highs[k] = middle
+    return lows

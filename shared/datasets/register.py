@@ -87,6 +87,7 @@ def register_datasets(
     manifest: str,
     who: str | None = None,
     belongs_to: Name | None = None,
+    partition: Partition | None = None,
 ) -> list[Dataset]:
     """Register datasets, all or none; repeating this changes nothing.
 
@@ -104,6 +105,9 @@ def register_datasets(
         User name, for the audit trail; by default ``created_by`` of the datasets.
     belongs_to : (kind, key), optional
         The record that owns the datasets, if it is no session.
+    partition : Partition, optional
+        What the caller has just read of the owner, to be changed here. If somebody else registers
+        meanwhile, it is read again.
 
     Returns
     -------
@@ -126,10 +130,12 @@ def register_datasets(
     token = hashlib.sha256(manifest.encode()).hexdigest()[:10]
     by = who or next((item.created_by for item in new if item.created_by), None) or "?"
     again = False
+    known = partition
 
     def step() -> list[Dataset]:
-        nonlocal again
-        partition = read_partition(owner)
+        nonlocal again, known
+        partition = known or read_partition(owner)
+        known = None
         partition.belongs_to = belongs_to
         added, edited = _compare(new, partition)
         was = {path: item.default for path, item in partition.datasets.items()}

@@ -198,7 +198,7 @@ def test_a_list_is_answered_from_memory(api: Api, eid: str) -> None:
     assert cost.requests <= 2  # the feed, of two days around midnight
 
 
-@pytest.mark.parametrize(("n", "most"), [(1, 12), (10, 12)])
+@pytest.mark.parametrize(("n", "most"), [(1, 5), (10, 5)])
 def test_registering_files_takes_few_requests_however_many_they_are(
     api: Api, eid: str, n: int, most: int
 ) -> None:

@@ -30,6 +30,7 @@ from functions.api.resources.owners import record_of
 from functions.api.shown.datasets import brief, file_records
 from functions.api.shown.repositories import repositories
 from shared import catalog
+from shared.datasets.partition import read_partition
 from shared.datasets.protection import protected_tags
 from shared.datasets.read import datasets_of
 from shared.datasets.register import differs, has_bytes, register_datasets
@@ -110,7 +111,8 @@ def register_file() -> Response:
     paths = [place_of(target, name) for name in names]
     if len(set(paths)) != len(paths):
         raise refuse("filenames: a name is given twice.")
-    present = datasets_of(target.owner)
+    partition = read_partition(target.owner)
+    present = [*partition.datasets.values()]
     if flag_of(body, "check_protected", False):
         is_protected, details = protection(target, paths, present)
         if is_protected:
@@ -124,6 +126,7 @@ def register_file() -> Response:
         manifest=name,
         who=call.who.username,
         belongs_to=record_of(target.owner),
+        partition=partition,
     )
     _join(target, author, call)
     rows = _answers(target, registered, author, call)

@@ -13,6 +13,7 @@ from shared.catalog.columns.blocks import Blocks, Need, Runs, through
 from shared.catalog.columns.column import (
     Array,
     Column,
+    JsonText,
     decode_json,
     encode_json,
     narrowest,
@@ -216,7 +217,11 @@ class Coded:
 
     def pick(self, rows: Array) -> list[Any]:
         """See `Column`."""
-        return [decode_json(self.values[code]) for code in self.codes[rows].tolist()]
+        values = self.values
+        return [
+            decode_json(value) if type(value) is JsonText else value
+            for value in map(values.__getitem__, self.codes[rows].tolist())
+        ]
 
     def distinct(self, rows: Array | None) -> Any:
         """Return the set of the values of some rows, or of all."""
@@ -228,7 +233,8 @@ class Coded:
             present = np.flatnonzero(np.bincount(self.codes[rows], minlength=len(self.values)))
         if len(present) > FEW and self.all_texts():
             return Keys(self, present)
-        return {self.values[code] for code in present.tolist()}
+        values = self.values
+        return {values[code] for code in present.tolist()}
 
     def needs(self, rows: Array | None) -> list[Need]:
         """See `Column`."""
@@ -266,7 +272,8 @@ class Coded:
         """Return the codes in the order of their values."""
         if self.ascending:
             return list(range(len(self.values)))
-        return sorted(range(len(self.values)), key=lambda i: value_key(self.values[i]))
+        values = self.values
+        return sorted(range(len(values)), key=lambda i: value_key(values[i]))
 
     @property
     def nbytes(self) -> int:
@@ -307,12 +314,14 @@ class Lists(Coded):
 
     def pick(self, rows: Array) -> list[Any]:
         """See `Column`."""
-        return [list(self.values[code]) for code in self.codes[rows].tolist()]
+        values = self.values
+        return [list(values[code]) for code in self.codes[rows].tolist()]
 
     def distinct(self, rows: Array | None) -> set[Any]:
         """Return the set of the values of some rows, or of all, one by one."""
         used = range(len(self.values)) if rows is None else set(self.codes[rows].tolist())
-        return {item for code in used for item in self.values[code]}
+        values = self.values
+        return {item for code in used for item in values[code]}
 
     def ranks(self) -> Array:
         """See `Column`; lists sort by their length."""
