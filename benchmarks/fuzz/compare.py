@@ -54,6 +54,8 @@ def notes(theirs: Side) -> Iterator[str]:
         return
     start, end = (theirs.files[f"{table}intervals_{i}"] for i in (0, 1))
     names = [f"{table}{name}" for name in ("goCue_times", "feedback_times")]
+    if times.size and np.max(times) > np.nanmax(end) + 3600:
+        yield "theirs in hours"
     if any(np.any((theirs.files[n] < start - 0.1) | (theirs.files[n] > end + 0.1)) for n in names):
         yield "theirs elsewhere"
 

@@ -94,6 +94,22 @@ STATED = (
         "settings that give two versions, or no sound card, are read; ibllib refuses them",
     ),
     Stated(
+        r"_ibl_wheel|firstMovement|quality",
+        "a wheel shorter than 20 s is in microseconds if the trials are as short; ibllib takes it "
+        "for milliseconds, and the session for hours",
+        note="theirs in hours",
+    ),
+    Stated(
+        r"^(points|good): other",
+        "where one clock lacks a pulse the others are paired by time; ibllib pairs them by "
+        "number, so that later ones are half a period off",
+        damage=("lost by the probe", "lost by the board", "half"),
+    ),
+    Stated(
+        r"^trials: only theirs fails: ValueError in base.get_bpod_extractor_class",
+        "settings without a protocol: that of the trials counts; ibllib refuses them",
+    ),
+    Stated(
         r"only ours refuses: SyncFailed: .* its clock drifts by",
         "a drift that no clock has is refused in both senses; ibllib refuses a positive one",
     ),

@@ -361,3 +361,13 @@ def test_lines_far_from_their_place_are_put_in_order(tmp_path: Path) -> None:
     read = read_encoder_positions(tmp_path, 5.0)
     assert (np.diff(read.times) == 50_000).all()
     assert read.values.tolist() == list(range(100))
+
+
+def test_events_are_matched_again_after_several_lost_trials() -> None:
+    """Given lost trials near each other, then all are paired but one that has no neighbour."""
+    starts = np.cumsum(np.random.default_rng(2).uniform(3, 9, 16))
+    kept = np.delete(starts, [6, 8, 9])
+    encoder, bpod = match_clocks(starts * (1 + 20e-6) + 18.6, kept)
+    paired = np.delete(kept, 6)
+    assert bpod.tolist() == paired.tolist()
+    np.testing.assert_allclose(encoder, paired * (1 + 20e-6) + 18.6)

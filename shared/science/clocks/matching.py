@@ -81,7 +81,8 @@ def _match_irregular(
     pairs: set[tuple[int, int]] = set()
     e, last = 0, -1
     for b in range(gaps_b.size):
-        near = np.arange(e, min(e + max_shift, gaps_e.size))
+        # As many of the other's may have passed since the last pair as of these.
+        near = np.arange(e, min(e + max_shift + b - max(last, 0), gaps_e.size))
         same = np.abs(gaps_b[b] - gaps_e[near]) < MATCHED_INTERVAL
         if last >= 0:
             slip = (bpod[b] - encoder[near]) - (bpod[last] - encoder[e])
