@@ -35,6 +35,8 @@ class Call:
         self.is_begun = False  # whether its group is already in use
         self.is_repeated = False  # whether the record to create existed already
         self.lab_meant: str | None = None  # for names in the body that mean several records
+        self.imports: str | None = None  # the kind of record that an import brings
+        self.names: dict[tuple[str, ...], str | None] = {}  # what they mean, of other kinds
         self._made: dict[str, Any] = {}
         self._beside: dict[int, Sequence[Mapping[str, Any]]] = {}
 

@@ -1,4 +1,4 @@
-"""Read sessions of an Alyx and their datasets ahead of use, several requests in parallel."""
+"""Read lists, sessions and datasets of an Alyx ahead of use, several requests in parallel."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from lab.importers.alyx_source import AlyxSource
 
 READERS = 4
 """Parallel requests; an Alyx has a few processes, which others use too."""
+
+PAGES_AHEAD = 2
+"""Pages of a list that are read before they are needed."""
 
 PASSES = 3
 """Reads of an unordered list before its missing rows are given up."""
@@ -32,19 +35,19 @@ class Listed(NamedTuple):
     missing: int
 
 
-class Ahead:
-    """Reads ahead; its threads end with its ``with`` block.
+class _Readers:
+    """Threads that read from an Alyx; they end with the ``with`` block.
 
     Parameters
     ----------
     source : AlyxSource
+    n : int
+        Number of threads.
     """
 
-    def __init__(self, source: AlyxSource) -> None:
+    def __init__(self, source: AlyxSource, n: int) -> None:
         self.source = source
-        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="ahead")
-        self._sessions: dict[str, Future[Any]] = {}
-        self._datasets: dict[tuple[str, ...], Future[Listed]] = {}
+        self._pool = ThreadPoolExecutor(n, thread_name_prefix="ahead")
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +59,50 @@ class Ahead:
         trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+Page = tuple[int, list[Any]]
+"""Number of rows of a list, and some of them."""
+
+
+class Pages(_Readers):
+    """Reads the next pages of a list while one of them is used."""
+
+    def __init__(self, source: AlyxSource) -> None:
+        super().__init__(source, PAGES_AHEAD)
+        self._pages: dict[tuple[Any, ...], Future[Page]] = {}
+
+    def begin(self, path: str, offset: int, **filters: Any) -> None:
+        """Start to read a page, unless started before."""
+        place = (path, offset, *sorted(filters.items()))
+        if place not in self._pages:
+            self._pages[place] = self._pool.submit(self.source.page, path, offset, **filters)
+
+    def page(self, path: str, offset: int, **filters: Any) -> Page:
+        """Return a page as `AlyxSource.page` does, and start to read those after it.
+
+        Raises
+        ------
+        ClientError, NoAlyx
+            The source refuses, cannot be reached, or answers no list.
+        """
+        self.begin(path, offset, **filters)
+        place = (path, offset, *sorted(filters.items()))
+        count, rows = self._pages.pop(place).result()
+        for ahead in range(1, PAGES_AHEAD + 1):
+            start = offset + ahead * len(rows)
+            if rows and start < count:
+                self.begin(path, start, **filters)
+        return count, rows
+
+
+class Ahead(_Readers):
+    """Reads sessions and their datasets."""
+
+    def __init__(self, source: AlyxSource) -> None:
+        super().__init__(source, READERS)
+        self._sessions: dict[str, Future[Any]] = {}
+        self._datasets: dict[tuple[str, ...], Future[Listed]] = {}
 
     def begin(self, eids: Sequence[str]) -> None:
         """Start to read some sessions and their datasets, unless started before."""

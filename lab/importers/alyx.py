@@ -11,7 +11,7 @@ One file, because all of it is one walk through the lists of Alyx, with one stat
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from lab.client import ClientError, RecordMissing, RequestRefused
-from lab.importers.ahead import PASSES, Ahead, Listed
+from lab.importers.ahead import PASSES, Ahead, Listed, Pages
 from lab.importers.alyx_rows import RowLeft, RowUnfit
 from lab.importers.alyx_source import AlyxSource
 from lab.importers.alyx_steps import (
@@ -74,6 +74,7 @@ class AlyxImport:
         self._chunk, self._round = (1, 1) if mover else (CHUNK, CHUNK * ROUND)
         self._remotes: dict[str, list[Remote]] = {}
         self.source = source
+        self._pages = Pages(source)
         self.server_zone = server_zone
         self.lab: str | None = None  # the lab being read, while a list is read lab by lab
         self.carrier = carrier
@@ -81,19 +82,30 @@ class AlyxImport:
 
     def run(self) -> None:
         """Copy everything that the journal does not have yet."""
-        for step in BEFORE_SESSIONS:
-            self._copy_list(step)
-        self._copy_delegates()
-        self._list_sessions()
-        self._copy_sessions()
-        for step in AFTER_SESSIONS:
-            if step.by_lab and self.journal.count("namesakes"):
-                self._copy_by_lab(step)
-            else:
-                self._copy_list(step)
+        with self._pages:
+            self._copy_lists(BEFORE_SESSIONS)
+            self._copy_delegates()
+            self._list_sessions()
+            self._copy_sessions()
+            self._copy_lists(AFTER_SESSIONS)
         self._mention_the_rest()
 
     # Lists
+
+    def _copy_lists(self, steps: Sequence[Step]) -> None:
+        """Copy some lists; while one is copied, the next one's first page is read."""
+        for place, step in enumerate(steps):
+            for each in steps[place : place + 2]:
+                if not (self._goes_by_lab(each) or self.journal.get(_name(each) + " done")):
+                    offset = self.journal.get(_name(each) + " offset", 0)
+                    self._pages.begin("/" + each.resource, offset, **dict(each.filters))
+            if self._goes_by_lab(step):
+                self._copy_by_lab(step)
+            else:
+                self._copy_list(step)
+
+    def _goes_by_lab(self, step: Step) -> bool:
+        return step.by_lab and bool(self.journal.count("namesakes"))
 
     def _copy_by_lab(self, step: Step) -> None:
         """Copy a list lab by lab: its rows do not distinguish labs' animals of one name."""
@@ -105,7 +117,7 @@ class AlyxImport:
 
     def _copy_list(self, step: Step) -> None:
         """Copy a list, from the page reached so far."""
-        name = " ".join([step.resource, *(f"{k}={v}" for k, v in step.filters)])
+        name = _name(step)
         if self.journal.get(name + " done"):
             return
         for _ in range(PASSES):
@@ -123,7 +135,7 @@ class AlyxImport:
         offset = self.journal.get(name + " offset", 0)
         while True:
             try:
-                count, rows = self.source.page("/" + step.resource, offset, **dict(step.filters))
+                count, rows = self._pages.page("/" + step.resource, offset, **dict(step.filters))
             except RecordMissing:
                 if offset:
                     raise
@@ -201,7 +213,7 @@ class AlyxImport:
         for _ in range(PASSES):
             offset, count = self.journal.get("sessions offset", 0), 1
             while offset < count:
-                count, rows = self.source.page("/sessions", offset)
+                count, rows = self._pages.page("/sessions", offset)
                 with self.journal.transaction():
                     for session in rows:
                         self._note_session(session)
@@ -438,6 +450,11 @@ def _remote(row: Row, fit: Row) -> Remote:
         size=fit.get("file_size"),
         md5=fit["hash"],
     )
+
+
+def _name(step: Step) -> str:
+    """Return the name of a list in the journal."""
+    return " ".join([step.resource, *(f"{k}={v}" for k, v in step.filters)])
 
 
 def _identifier(row: Row) -> str | None:

@@ -101,7 +101,7 @@ def dataset_row(_: RowContext, row: Row) -> None:
     records = _items(row, "file_records")
     if not all(isinstance(r, dict) for r in records):
         raise RowUnfit("its file records are not a list of rows")
-    stored_fields = ("id", "data_repository", "relative_path", "exists", "json")
+    stored_fields = ("data_repository", "relative_path", "exists", "json")
     row["file_records"] = [{k: r[k] for k in stored_fields if k in r} for r in records]
 
 

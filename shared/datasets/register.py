@@ -18,7 +18,7 @@ the records that they name exist.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -46,6 +46,9 @@ MOST = 88
 
 NOTED_BYTES = 100_000
 """Most names of one registration in the audit trail; the journal and the manifest have all."""
+
+NEW = Record.pk.does_not_exist() | Dataset.batch.exists()
+"""Condition of a new dataset: nothing is there, or one that a killed writer left hidden."""
 
 TRIES = 40
 """Most tries; enough for dozens of concurrent writers of one session."""
@@ -88,6 +91,7 @@ def register_datasets(
     who: str | None = None,
     belongs_to: Name | None = None,
     partition: Partition | None = None,
+    alike: Mapping[str, str] | None = None,
 ) -> list[Dataset]:
     """Register datasets, all or none; repeating this changes nothing.
 
@@ -108,6 +112,8 @@ def register_datasets(
     partition : Partition, optional
         What the caller has just read of the owner, to be changed here. If somebody else registers
         meanwhile, it is read again.
+    alike : mapping, optional
+        What `shared.datasets.identities.sessions_alike` says of the new datasets.
 
     Returns
     -------
@@ -146,7 +152,7 @@ def register_datasets(
             others = [item for path, item in partition.datasets.items() if path not in written]
             edited += regraded(others, was)
             final |= {item.path: item for item in edited}
-            pointers = claims(owner, partition.datasets, added, look=again)
+            pointers = claims(owner, partition.datasets, added, alike=alike, look=again)
             again = True
             try:
                 _write(partition, added, edited, final, pointers, token=token, by=by)
@@ -204,9 +210,7 @@ def _write(
                 old = partition.datasets.get(item.path)
                 writes.save(
                     item,
-                    condition=Dataset.edition == old.edition
-                    if old is not None
-                    else Record.pk.does_not_exist() | Dataset.batch.exists(),
+                    condition=Dataset.edition == old.edition if old is not None else NEW,
                 )
             if not last:
                 continue

@@ -21,7 +21,8 @@ class FileRecord(msgspec.Struct, frozen=True, array_like=True):
     json : object or None
         Notes of the repository's keeper.
     id : str or None
-        Id of the record if it was imported; otherwise it follows from the dataset.
+        Id of the record if it has moved to this repository from another; otherwise it follows from
+        the dataset and the repository.
     """
 
     repository: str

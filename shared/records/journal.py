@@ -35,6 +35,9 @@ SNAPSHOTS = f"{JOURNAL}snapshots/"
 TOMBSTONES = timedelta(days=4)
 """Time for which snapshots remember deleted items: the feed may still bring older versions."""
 
+TOGETHER = 50
+"""Entries of the feed whose named items are read by one request: most name one or two."""
+
 PASS_BYTES = 64 * 2**20
 """Compressed bytes of log whose changes are in memory at a time."""
 
@@ -315,21 +318,35 @@ def entries_since(cursor: str, seen: Collection[str] = frozenset()) -> Iterator[
     """
     plain = feed.packed_since(cursor, "i", feed.IMAGES)
     sealed = feed.packed_since(cursor, "sealed", feed.SECRETS)
+    waiting: list[JournalEntry] = []
     for name, packed in heapq.merge(plain, sealed, key=lambda each: each[0]):
         if name in seen:
             continue
         images = msgspec.json.decode(zlib.decompress(packed), type=list[Image])
-        named = [(each.pk, each.sk) for each in images if each.item == feed.IN_TABLE]
-        items = _read_items(named) if named else {}
-        yield JournalEntry(
-            name,
-            [
-                Image(each.pk, each.sk, each.order, items.get((each.pk, each.sk)))
-                if each.item == feed.IN_TABLE
-                else each
-                for each in images
-            ],
-        )
+        waiting.append(JournalEntry(name, images))
+        if len(waiting) == TOGETHER:
+            yield from _completed(waiting)
+            waiting = []
+    yield from _completed(waiting)
+
+
+def _completed(entries: list[JournalEntry]) -> Iterator[JournalEntry]:
+    """Yield entries with those items that the feed only names, read together."""
+    named = [
+        (image.pk, image.sk)
+        for entry in entries
+        for image in entry.images
+        if image.item == feed.IN_TABLE
+    ]
+    items = _read_items(sorted(set(named)))
+    for entry in entries:
+        images = [
+            Image(each.pk, each.sk, each.order, items.get((each.pk, each.sk)))
+            if each.item == feed.IN_TABLE
+            else each
+            for each in entry.images
+        ]
+        yield JournalEntry(entry.name, images)
 
 
 def _read_items(keys: list[tuple[str, str]]) -> dict[tuple[str, str], Item]:

@@ -205,12 +205,7 @@ class Record(Model, metaclass=_Kind):
         table = self._get_connection().table_name
         arguments: dict[str, Any] = {"TableName": table, "Item": self.serialize()}
         if condition is not None:
-            names: dict[str, str] = {}
-            values: dict[str, Any] = {}
-            arguments["ConditionExpression"] = condition.serialize(names, values)
-            arguments["ExpressionAttributeNames"] = {short: name for name, short in names.items()}
-            if values:
-                arguments["ExpressionAttributeValues"] = values
+            arguments |= _written(condition)
         if return_values_on_condition_failure is not None:
             arguments["ReturnValuesOnConditionCheckFailure"] = return_values_on_condition_failure
         return arguments
@@ -247,10 +242,32 @@ class Record(Model, metaclass=_Kind):
 _KIND = Record.get_attributes()["kind"]
 
 
+def _written(condition: Condition) -> dict[str, Any]:
+    """Return a condition as arguments; those of one that many items share are made once."""
+    made: dict[str, Any] | None = vars(condition).get("_written")
+    if made is None:
+        names: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        made = {"ConditionExpression": condition.serialize(names, values)}
+        made["ExpressionAttributeNames"] = {short: name for name, short in names.items()}
+        if values:
+            made["ExpressionAttributeValues"] = values
+        vars(condition)["_written"] = made
+    return made
+
+
 def _number(text: str) -> int | float:
     """Return a number; nearly all are integers."""
     return int(text) if text.isdecimal() else json.loads(text)
 
+
+def _digits(number: float) -> str:
+    """Return the text of a number; nearly all are integers."""
+    return str(number) if type(number) is int else json.dumps(number)
+
+
+WRITERS: dict[type, Callable[[Any], Any]] = {NumberAttribute: _digits}
+"""Writers of the commonest attribute that PynamoDB writes slowly, in its form."""
 
 QUICK: dict[type, Callable[[str], Any]] = {UnicodeAttribute: str, NumberAttribute: _number}
 """Readers of the commonest attributes; they do what PynamoDB does, in one step."""
@@ -283,7 +300,7 @@ def _plan(
 def _writers(model: type[Record]) -> list[tuple[str, Attribute[Any], Callable[[Any], Any]]]:
     """Return how to write a model's items: name, attribute and its serializer; not the kind."""
     return [
-        (name, attribute, attribute.serialize)
+        (name, attribute, WRITERS.get(type(attribute)) or attribute.serialize)
         for name, attribute in model.get_attributes().items()
         if attribute is not _KIND
     ]

@@ -51,7 +51,7 @@ def test_everything_arrives_with_its_id(alyx, fornix):
     assert dataset["tags"] == ["2022_Q2_release"]
     source = next(r for r in alyx.lists["datasets"] if r["url"].endswith(dataset["id"]))
     assert dataset["file_records"] == [
-        {k: source["file_records"][0][k] for k in ("id", "data_repository", "relative_path")}
+        {k: source["file_records"][0][k] for k in ("data_repository", "relative_path")}
         | {"exists": True}
     ]
     assert fornix.rows["weighings"][weighing]["weight"] == 24.5
@@ -93,8 +93,9 @@ def test_a_throttled_source_is_waited_for_as_long_as_it_asks(alyx, fornix):
     waits: list[float] = []
     alyx.faults = [(429, {"Retry-After": "17"}), (503, {"Retry-After": "5"}), (502, {})]
     run(alyx, fornix, sleep=waits.append)
-    assert waits[0] >= 17
-    assert waits[1] >= 5
+    longest, second, *_ = sorted(waits, reverse=True)  # two lists are read at once
+    assert longest >= 17
+    assert second >= 5
     assert len(waits) == 3
     assert "cortexlab" in fornix.rows["labs"]
 
@@ -435,3 +436,31 @@ def test_sessions_are_read_while_others_are_written_and_their_datasets_together(
     asked = [r for r in alyx.requests if r.startswith("/datasets?") and "isnull" not in r]
     assert len(asked) == 4
     assert list(journal.refusals()) == []
+
+
+def test_the_next_pages_of_a_list_are_read_while_one_is_written(alyx, fornix):
+    # Given an Alyx whose pages are of two rows, and six weighings
+    alyx.page_limit = 2
+    alyx.session()
+    alyx.lists["weighings"] = [
+        {
+            "subject": "KS022",
+            "date_time": f"2020-06-19T{hour:02d}:00:00",
+            "weight": 24.5,
+            "user": "ada",
+            "url": f"{alyx.url}/weighings/{uuid.uuid4()}",
+        }
+        for hour in range(8, 14)
+    ]
+
+    # When the first page is written only after two others were asked for
+    def wait(resource: str) -> None:
+        if resource == "weighings":
+            until(lambda: [r for r in alyx.requests if "/weighings" in r and "offset=4" in r])
+
+    fornix.before = wait
+    run(alyx, fornix)
+    # Then all arrive, and each page was read once
+    assert len(fornix.rows["weighings"]) == 6
+    pages = [path for path in alyx.requests if path.startswith("/weighings")]
+    assert len(pages) == len(set(pages)) == 3

@@ -161,10 +161,11 @@ def test_an_alyx_is_there_with_all_ids(alyx, api):
         assert dataset["created_datetime"] == "2020-07-01T10:00:00"
         (record,) = source["file_records"]
         (copied,) = dataset["file_records"]
-        assert copied["id"] == record["id"]
         assert copied["relative_path"] == record["relative_path"]
-        file = api.get(f"/files/{record['id']}")
+        # and its place under the one that follows from the dataset and the repository
+        file = api.get(f"/files/{copied['id']}")
         assert file["dataset"].endswith(dataset["id"])
+        assert file["data_repository"] == record["data_repository"]
     aggregate = api.get(f"/datasets/{ids['aggregate']}")
     assert aggregate["session"] is None
     assert aggregate["object_id"] == alyx.lists["subjects"][0]["id"]
@@ -398,7 +399,7 @@ def test_datasets_that_clash_are_refused_and_the_others_stored(api):
 
 
 def test_a_session_of_thirty_datasets_with_two_places_each_takes_few_requests(api):
-    # Given a session, and thirty datasets whose file records have ids of their own
+    # Given a session, and thirty datasets with ids of their own
     _lab(api)
     places = [{"name": name} for name in ("lab", "server")]
     api.post("/import", {"resource": "data-repository", "rows": places})
@@ -407,7 +408,7 @@ def test_a_session_of_thirty_datasets_with_two_places_each_takes_few_requests(ap
 
     def dataset(session: dict[str, Any], number: int) -> dict[str, Any]:
         records = [
-            {"id": str(uuid.uuid4()), "data_repository": place["name"], "exists": True}
+            {"data_repository": place["name"], "relative_path": f"x/{number}", "exists": True}
             for place in places
         ]
         row = {"id": str(uuid.uuid4()), "session": session["id"], "name": f"a.b{number}.npy"}
@@ -420,30 +421,28 @@ def test_a_session_of_thirty_datasets_with_two_places_each_takes_few_requests(ap
     # When they are imported
     with metered() as cost:
         assert send(rows)["created"] == 30
-    # Then the hundred and twenty items of them need two transactions, and one look at ids
-    assert cost.requests <= 8
+    # Then their sixty items need one transaction, one look at the session and one at ids
+    assert cost.requests <= 5
     assert cost.by_operation["BatchGetItem"] <= 30
     # And again, nothing is written
     with metered() as again:
         assert send(rows)["unchanged"] == 30
     assert again.requests <= 4
     assert "TransactWriteItems" not in again.by_operation
-    # And each is found by its own id, and by those of its places
-    assert api.get(f"/datasets/{rows[7]['id']}")["name"] == "a.b7.npy"
-    assert api.get(f"/files/{rows[7]['file_records'][1]['id']}")["data_repository"] == "server"
-    # When others come with one of these ids: a dataset's is refused alone, a place's with its set
+    # And each is found by its own id, and its places by theirs, which can be changed
+    found = api.get(f"/datasets/{rows[7]['id']}")
+    assert found["name"] == "a.b7.npy"
+    for place in found["file_records"]:
+        path = f"/files/{place['id']}"
+        assert api.patch(path, {"exists": False})["data_repository"] == place["data_repository"]
+        assert api.get(path)["relative_path"] == "x/7"
+    # When others come with one of these ids, then that one is refused alone
     clashing = [dataset(two, number) for number in range(3)]
     clashing[1]["id"] = rows[3]["id"]
     answer = send(clashing)
     assert (answer["created"], [r["status"] for r in answer["refused"]]) == (2, [409])
-    more = [dataset(two, 9)]
-    more[0]["file_records"][0]["id"] = rows[4]["file_records"][0]["id"]
-    assert send(more)["created"] == 0
-    found = api.get(f"/files/{rows[4]['file_records'][0]['id']}")
-    assert rows[4]["id"] in str(found["dataset"])
     # When the first session is gone, then its ids are free again
     delete_session(one["id"], who="admin")
-    assert send(more)["created"] == 1
     moved = dataset(two, 10)
     moved["id"] = rows[3]["id"]
     assert send([moved])["created"] == 1

@@ -26,14 +26,13 @@ from functions.api.errors import Invalid, not_found
 from functions.api.shown.datasets import brief, record_id, relative_path
 from shared import catalog
 from shared.datasets.edit import update_dataset
-from shared.datasets.identities import claim_record_id
 from shared.datasets.read import datasets_of, owners_of
 from shared.datasets.register import has_bytes
 from shared.model import copies
 from shared.model.copies import OWN
 from shared.model.dataset import FileRecord
 from shared.model.identity import row_id
-from shared.records.items import Dataset, Pointer
+from shared.records.items import Dataset
 from shared.records.where import Where
 from shared.sessions.contents import find_dataset
 
@@ -101,29 +100,24 @@ class Files(Store):
         if not read_values.is_uuid(key):
             raise not_found("FileRecord")
         records = self.narrow(resource, [Where("id", "exact", key.lower())], call)
-        records = records or self._elsewhere(resource, key, call)
+        records = records or self._of_aggregates(key.lower())
         if not records:
             raise not_found("FileRecord")
         return records[0]
 
-    def _elsewhere(self, resource: Resource, key: str, call: Call) -> list[Body]:
-        """Find a record whose id leads to no session: an imported one, or an aggregate's."""
-        try:
-            owners = {Pointer.get(f"FRID#{key.lower()}", "A").to}
-        except Pointer.DoesNotExist:
-            rows = catalog.table("dataset").select([Where("session", "contains", "#")]).all()
-            prefix = key.lower().replace("-", "")[:12]
-            owners = {
-                record["session"]
-                for record in rows
-                if row_id(record).replace("-", "")[:12] == prefix
-            }
+    def _of_aggregates(self, key: str) -> list[Body]:
+        """Find a record whose id leads to no session: it begins like its aggregate's."""
+        rows = catalog.table("dataset").select([Where("session", "contains", "#")]).all()
+        prefix = key.replace("-", "")[:12]
+        owners = {
+            record["session"] for record in rows if row_id(record).replace("-", "")[:12] == prefix
+        }
         return [
             record
             for owner in sorted(owners)
             for item in datasets_of(owner)
-            for record in file_rows(item, brief(owner if "#" not in owner else None))
-            if record["id"] == key.lower()
+            for record in file_rows(item, None)
+            if record["id"] == key
         ]
 
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
@@ -137,22 +131,17 @@ class Files(Store):
         body = read_values.read_body(resource, data, call, partial=False)
         _, dataset = find_dataset(body["dataset"])
         permissions.check_lab(call.who, lab_of_owner(dataset.owner))
-        identity = data["id"] if read_values.is_uuid(data.get("id")) else None
-
         added = FileRecord(
             body["data_repository"],
             bool(body["exists"]),
             body["relative_path"] or None,
             body["json"],
-            identity,
         )
 
         def edit(item: Dataset) -> None:
             _check_place(item.records, added.repository)
             item.records = [*item.records, added]
 
-        if identity:
-            claim_record_id(dataset.owner, identity)
         item = update_dataset(dataset.owner, dataset.path, edit, who=call.who.username)
         return file_rows(item, brief(item.session))[-1]
 

@@ -28,7 +28,8 @@ from shared import catalog
 from shared.alf.dataset_types import data_format, match_dataset_type
 from shared.alf.errors import ALFError
 from shared.alf.path import parse_dataset_path
-from shared.datasets.read import datasets_of
+from shared.datasets.identities import sessions_alike
+from shared.datasets.partition import Partition, read_partition
 from shared.datasets.register import register_datasets
 from shared.model import moment
 from shared.model.copies import OWN
@@ -127,6 +128,7 @@ def _request(call: Call) -> tuple[Resource, list[Body]]:
     resource = RESOURCES.get(wanted.resource)
     if resource is None:
         raise Invalid({"resource": [f"One of {', '.join(sorted(RESOURCES))}."]})
+    call.imports = resource.kind
     return resource, wanted.rows
 
 
@@ -259,11 +261,14 @@ def _session(resource: Resource, row: Body, call: Call) -> CarriedRow:
     if not body["start_time"]:
         raise Invalid({"start_time": ["This field is required."]})
     animal = catalog.table("subject").get(body["subject"]) or {}
-    check_folder(animal, body["lab"] or animal["lab"])
+    lab = body["lab"] = body["lab"] or animal["lab"]
+    check_folder(animal, lab)
     try:
         item = sessions.create(
             **{name: value for name, value in body.items() if value is not None},
             id=eid,
+            zone=zones.zone_of(lab) or "UTC",
+            animal=animal,
             who=call.who.username,
         )
     except Exists as error:
@@ -344,29 +349,36 @@ def _datasets(
             yield row, error
         else:
             by_owner[incoming.item.owner].append(incoming)
-    existing = {owner: {i.path: i for i in datasets_of(owner)} for owner in by_owner}
+    alike = sessions_alike(each.item for group in by_owner.values() for each in group)
     for owner, group in by_owner.items():
+        partition = _outcome(lambda owner=owner: read_partition(owner))  # type: ignore[misc]
+        if isinstance(partition, ApiError):
+            yield from ((incoming.row, partition) for incoming in group)
+            continue
+        known = dict(partition.datasets)
         new: list[_Incoming] = []
         for incoming in group:
             try:
-                if _is_new(incoming, existing[owner]):
+                if _is_new(incoming, known):
                     new.append(incoming)
                 else:
-                    yield (
-                        incoming.row,
-                        CarriedRow("unchanged", existing[owner][incoming.item.path]),
-                    )
+                    yield incoming.row, CarriedRow("unchanged", known[incoming.item.path])
             except Different as error:
                 yield incoming.row, error
         if new:
-            yield from _registered(owner, new, call)
+            yield from _registered(partition, new, alike, call)
 
 
 def _registered(
-    owner: str, new: list[_Incoming], call: Call
+    partition: Partition, new: list[_Incoming], alike: Mapping[str, str], call: Call
 ) -> Iterator[tuple[Body, CarriedRow | ApiError]]:
     """Store new datasets of one owner, except those whose ids another owner has."""
-    refused = _outcome(lambda: _register(owner, new, call))
+    owner = partition.owner
+
+    def register(some: list[_Incoming], read: Partition | None = None) -> None:
+        _register(owner, some, call, partition=read, alike=alike)
+
+    refused = _outcome(lambda: register(new, partition))
     if isinstance(refused, ApiError) and refused.body["status_code"] == 400:
         owners = _owners(candidate.item for candidate in new)
         taken = [each for each in new if owners.get(each.item.uuid, owner) != owner]
@@ -375,7 +387,7 @@ def _registered(
             yield candidate.row, Different(f"Its id is that of {place}.")
         if taken:
             new = [each for each in new if owners.get(each.item.uuid, owner) == owner]
-            refused = _outcome(lambda: _register(owner, new, call)) if new else None
+            refused = _outcome(lambda: register(new)) if new else None
     for candidate in new:
         yield candidate.row, refused or CarriedRow("created", candidate.item)
 
@@ -435,14 +447,12 @@ def _records(row: Body, call: Call) -> list[FileRecord]:
             raise Invalid({"file_records": ["Each needs its data_repository."]})
         if body["data_repository"] == OWN:  # another installation's own store; bytes are uploaded
             continue
-        identity = record.get("id") if read_values.is_uuid(record.get("id")) else None
         stored.append(
             FileRecord(
                 body["data_repository"],
                 bool(body.get("exists")),
                 body.get("relative_path") or None,
                 body.get("json"),
-                identity,
             )
         )
     return stored
@@ -506,12 +516,25 @@ def _places(item: Dataset) -> list[list[Any]]:
     return sorted([r.repository, bool(r.exists)] for r in item.records if r.repository != OWN)
 
 
-def _register(owner: str, new: list[_Incoming], call: Call) -> None:
-    """Store new datasets of one owner."""
+def _register(
+    owner: str,
+    new: list[_Incoming],
+    call: Call,
+    *,
+    partition: Partition | None,
+    alike: Mapping[str, str],
+) -> None:
+    """Store new datasets of one owner; see `register_datasets`."""
     items = [candidate.item for candidate in new]
     manifest = "import " + " ".join(sorted(item.uuid for item in items))
     register_datasets(
-        owner, items, manifest=manifest, who=call.who.username, belongs_to=record_of(owner)
+        owner,
+        items,
+        manifest=manifest,
+        who=call.who.username,
+        belongs_to=record_of(owner),
+        partition=partition,
+        alike=alike,
     )
 
 

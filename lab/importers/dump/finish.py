@@ -283,7 +283,6 @@ def dataset(job: DumpContext, row: Shelved, out: Row) -> None:
             job.shelf.mark(file_record, "not carried", f"its data repository {problem}")
             continue
         record = {
-            "id": job.identity(file_record),
             "data_repository": place,
             "relative_path": fields.get("relative_path"),
             "exists": bool(fields.get("exists")),
