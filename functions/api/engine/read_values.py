@@ -10,16 +10,15 @@ import json
 import math
 import uuid
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from functions.api.body import read_json
 from functions.api.engine import meanings
 from functions.api.engine.declarations import KINDS, Body, Field, Resource, Row
+from functions.api.engine.known import known, lab_named, with_labs
 from functions.api.engine.zones import lab_of
 from functions.api.errors import Invalid
-from shared import catalog
 from shared.model import moment
 
 if TYPE_CHECKING:
@@ -116,48 +115,11 @@ def _lab_meant(resource: Resource, data: Mapping[str, Any], call: Call) -> str |
     """Return the lab that a body names, or the lab of a record that it names."""
     if isinstance(data.get("lab"), str):
         return str(data["lab"])
-    for name, kind in _with_labs(resource.kind):
-        if isinstance(data.get(name), str) and (lab := _lab_named(kind, data[name], call)):
+    for name, kind in with_labs(resource.kind):
+        value = data.get(name)
+        if isinstance(value, str) and (lab := lab_named(kind, last_part(value), call)):
             return lab
     return call.query.get("lab")
-
-
-@lru_cache
-def _with_labs(kind: str) -> tuple[tuple[str, str], ...]:
-    """Return the fields of a kind that name a record of a lab, each with that record's kind."""
-    named = {name: spec.to for name, spec in KINDS[kind].fields.items() if spec.type == "ref"}
-    several = {name for name, spec in KINDS[kind].fields.items() if spec.many}
-    return tuple(
-        (name, to)
-        for name, to in named.items()
-        if name not in several and KINDS[to].lab == "lab" and not KINDS[to].title
-    )
-
-
-def _lab_named(kind: str, value: str, call: Call) -> str | None:
-    """Return the lab of a named record."""
-
-    def find() -> str | None:
-        named = catalog.table(kind).get(last_part(value)) or {}
-        return str(named["lab"]) if named.get("lab") else None
-
-    return _known(call, kind, ("lab", value), find)
-
-
-def _known(
-    call: Call, kind: str, name: tuple[str, ...], find: Callable[[], str | None]
-) -> str | None:
-    """Return what a name means; an import looks up each name of another kind once.
-
-    Its rows name the same few records, of which it makes and deletes none. If somebody else
-    deletes one meanwhile, the transaction that writes the row is refused.
-    """
-    if call.imports in (None, kind):
-        return find()
-    place = (kind, *name)
-    if call.names.get(place) is None:
-        call.names[place] = find()
-    return call.names[place]
 
 
 def defaults(resource: Resource, call: Call) -> Body:
@@ -401,7 +363,7 @@ def _reference(spec: Field, value: Any, call: Call) -> str:
 
 def _key_of(spec: Field, name: str, call: Call) -> str | None:
     hint = call.lab_meant
-    return _known(
+    return known(
         call,
         spec.to,
         ("key", name, hint or ""),
