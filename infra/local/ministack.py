@@ -9,8 +9,8 @@ one ASGI application. This module changes some behaviour; each change has a conf
 - its DynamoDB requests go to dynoxide, after ministack has checked signature and permissions;
 - requests to the table and to the API go straight to what serves them, and invocations start no
   threads (``infra/local/shortcuts.py``, ``infra/local/invocations.py``);
-- signatures with the root key are checked like all others, a policy is parsed once, and items of
-  a transaction that need the same permission are checked once;
+- signatures with the root key are checked like all others, and no check is made twice
+  (``infra/local/policies.py``);
 - its unauthenticated maintenance addresses are closed;
 - messages for a function are collected for a moment, as on AWS; no message is lost that arrives
   while others are deleted, and none goes to a client that disconnected while it waited;
@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import importlib
 import importlib.metadata
 import logging
@@ -41,7 +40,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from infra.local import invocations
+from infra.local import invocations, policies
 from infra.local.logs import FunctionLogs
 from infra.local.processes import Processes
 from infra.local.shortcuts import Shortcuts, asks_table, matched
@@ -175,13 +174,10 @@ class Cloud:
         # Not at the top: ministack reads the environment, set by configure, when imported.
         self._app = importlib.import_module("ministack.app")
         self._persistence = importlib.import_module("ministack.core.persistence")
-        # ministack trusts any request that names a root key; here its signature is checked, too.
-        evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
-        evaluator._is_root_key = _is_no_key
-        evaluator.pin_request_caller = _unless_for_the_table(evaluator.pin_request_caller)
-        evaluator.parse_policy_document = _parsing_once(evaluator.parse_policy_document)
-        actions: Any = importlib.import_module("ministack.core.iam_actions")
-        actions.dynamodb_transaction_checks = _each_once(actions.dynamodb_transaction_checks)
+        policies.change(
+            importlib.import_module("ministack.core.iam_evaluator"),
+            importlib.import_module("ministack.core.iam_actions"),
+        )
         runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
         _keep_logs(runtime.Worker, FunctionLogs(logs))
         _answer_at_once(runtime.Worker)
@@ -483,41 +479,6 @@ _OF_THE_CONNECTION = ("content-length", "connection", "date", "transfer-encoding
 """Headers of an answer that are not passed on."""
 
 _FORWARDED = ("x-amz-target", "content-type", "authorization", "x-amz-date")
-
-
-def _is_no_key(access_key: str) -> bool:
-    """Return whether an access key needs no signature: only an empty one, for public data."""
-    return not access_key
-
-
-def _parsing_once(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a parser of policies with a cache.
-
-    The policies of a request are parsed several times, and again for each item of a transaction.
-    """
-    remembered = functools.lru_cache(maxsize=256)(parse)
-    return lambda policy: remembered(policy) if isinstance(policy, str) else parse(policy)
-
-
-def _unless_for_the_table(pin: Callable[..., None]) -> Callable[..., None]:
-    """Return ministack's search for a request's caller, left out where nothing asks for it.
-
-    Services with policies of their own ask; the table's server is no service of ministack.
-    """
-
-    def pin_unless(headers: dict[str, str], query: dict[str, Any] | None = None) -> None:
-        if not headers.get("x-amz-target", "").startswith("DynamoDB_"):
-            pin(headers, query)
-
-    return pin_unless
-
-
-def _each_once(checks: Callable[..., list[T]]) -> Callable[..., list[T]]:
-    """Return the checks of a transaction's items, each action on each table once.
-
-    All items are checked in the same context, so that equal checks have equal outcomes.
-    """
-    return lambda *arguments: list(dict.fromkeys(checks(*arguments)))
 
 
 def _writing_once(write: Callable[[bytes], str], folder: str) -> Callable[[bytes], str]:

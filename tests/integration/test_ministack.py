@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from infra.local import ministack
+from infra.local import ministack, policies
 from infra.local.cloud import CloudError, EmbeddedCloud
 from infra.local.deploy import client
 from infra.local.home import Home, Ports
@@ -65,6 +65,7 @@ print(json.dumps({
     "in one context": "resource_arn=item_arn, service_context=item_context"
     in inspect.getsource(app._dispatch_service_request),
     "streams": len(cloudwatch_logs._log_groups["/aws/lambda/f"]["streams"]),
+    "reader": iam_actions.json is json,
     "root key": list(inspect.signature(iam_evaluator._is_root_key).parameters),
     "invoke": list(inspect.signature(lambda_runtime.Worker.invoke).parameters),
     "waits": list(inspect.signature(apigateway_v1.run_reentrant).parameters),
@@ -112,6 +113,7 @@ print(json.dumps({
         "items": [["dynamodb:PutItem", "arn:aws:dynamodb:r:1:table/t"]] * 2,
         "in one context": True,
         "streams": 1,
+        "reader": True,
         "root key": ["access_key_id"],
         "invoke": [
             *("self", "event", "request_id", "trace_id", "depth", "durable"),
@@ -171,6 +173,19 @@ def test_only_a_failed_invocation_waits_for_its_log() -> None:
     assert Patched("a", failed=True)._drain_stderr_bounded(0.1) == "waited up to 0.1 s"
 
 
+def test_a_body_is_read_once_however_often_it_is_asked_for() -> None:
+    read = policies.reading_once(json)
+    body, other = b'{"TableName": "fornix"}', b'{"TableName": "fornix", "n": NaN}'
+    assert read.loads(body) is read.loads(body)
+    assert read.loads(body) == {"TableName": "fornix"}
+    assert str(read.loads(other)["n"]) == "nan"
+    for damaged in (b"{", b"\xff", ""):
+        with pytest.raises(ValueError):  # noqa: PT011 - a JSONDecodeError, as from json
+            read.loads(damaged)
+    assert read.loads(bytes(body[:-1] + b"}")) == {"TableName": "fornix"}
+    assert read.dumps is json.dumps
+
+
 def test_code_is_hashed_once_until_its_file_is_gone(tmp_path: Path) -> None:
     hashed: list[bytes] = []
 
@@ -197,7 +212,7 @@ def test_a_message_that_comes_while_others_are_deleted_is_kept() -> None:
     # Given a queue in which a message arrives just when its list is gone through
     program = """
 import threading
-from infra.local import ministack
+from infra.local import ministack, policies
 from ministack.services import sqs
 
 class Arriving(list):
