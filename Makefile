@@ -1,6 +1,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# Many processes start in a test or a run; each would compile all its libraries again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help app layers map docs coverage setup run synth deploy test lint types unit integration proof lock clean site-demo screenshots app-pictures cohort
 
