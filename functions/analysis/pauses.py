@@ -5,6 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
+
+import msgspec
+
+from shared.model.prefixes import PAUSES
+from shared.records import aws, env
 
 PER_BUILD = 10
 """Least pause after a build, as a multiple of the time it took."""
@@ -12,23 +18,62 @@ PER_BUILD = 10
 UNNOTICED_SECONDS = 1.0
 """Builds as short as this are followed by no pause."""
 
+LONGEST_SECONDS = 86_400.0
+"""A pause that ends later than this from now is none: the clock was wrong."""
+
+
+class Times(msgspec.Struct, frozen=True):
+    """When the next build may begin, and when somebody will ask for it, in seconds of 1970."""
+
+    until: float = 0.0
+    asked_until: float = 0.0
+
+
+class Memory(Protocol):
+    """Where pauses are kept for the function's other processes."""
+
+    def read(self) -> Times:
+        """Return what was written last; no pause if there is nothing."""
+
+    def write(self, times: Times) -> None:
+        """Keep times."""
+
+
+class Kept:
+    """Pauses as an object of the bucket: a process may end after a build, and another begin."""
+
+    def read(self) -> Times:
+        """Return what was written last; what cannot be read is no pause."""
+        client = aws.client("s3")
+        try:
+            answer = client.get_object(Bucket=env.data_bucket(), Key=PAUSES)
+            return msgspec.json.decode(answer["Body"].read(), type=Times)
+        except (client.exceptions.NoSuchKey, msgspec.DecodeError):
+            return Times()
+
+    def write(self, times: Times) -> None:
+        """Keep times."""
+        body = msgspec.json.encode(times)
+        aws.client("s3").put_object(Bucket=env.data_bucket(), Key=PAUSES, Body=body)
+
 
 class Pauses:
-    """The pause after the last build of this process; a build takes as long as there are records.
+    """The pause after the last build; a build takes as long as there are records.
 
     Cache tables and snapshots hold all records, so that building them each half minute of an
     import of `n` records would cost `n` squared. With pauses it costs at most a tenth of the time.
 
     Parameters
     ----------
+    memory : Memory
+        Where the times are kept.
     clock : callable
-        Returns seconds that never go back.
+        Returns seconds since 1970.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, memory: Memory, clock: Callable[[], float] = time.time) -> None:
+        self._memory = memory
         self._clock = clock
-        self._until = 0.0
-        self._asked_until = 0.0
 
     @contextmanager
     def build(self) -> Iterator[None]:
@@ -36,20 +81,26 @@ class Pauses:
         begun = self._clock()
         yield
         took = self._clock() - begun
-        self._until = begun + took + (PER_BUILD * took if took > UNNOTICED_SECONDS else 0)
+        if took > UNNOTICED_SECONDS:
+            self._memory.write(Times(begun + took + PER_BUILD * took))
 
     def left(self) -> float:
         """Return the seconds until the next build may begin; 0 if it may now."""
-        return max(0.0, self._until - self._clock())
+        return self._ahead(self._memory.read().until)
 
     def ask(self, most: int) -> int | None:
         """Return after how many seconds to ask again for the next build, at most ``most``.
 
         None if somebody was told so before, and has not asked since.
         """
-        now = self._clock()
-        if now < self._asked_until:
+        times = self._memory.read()
+        if self._ahead(times.asked_until):
             return None
-        delay = min(most, 1 + int(self.left()))
-        self._asked_until = now + delay
+        delay = min(most, 1 + int(self._ahead(times.until)))
+        self._memory.write(msgspec.structs.replace(times, asked_until=self._clock() + delay))
         return delay
+
+    def _ahead(self, moment: float) -> float:
+        """Return the seconds until a moment; 0 if it is past or impossibly far."""
+        left = moment - self._clock()
+        return left if 0 < left <= LONGEST_SECONDS else 0.0

@@ -35,6 +35,9 @@ CACHE = "cache/"
 PREDICTIONS = f"{CACHE}training-predictions.json"
 """Expected training times of mice."""
 
+PAUSES = f"{CACHE}pauses.json"
+"""When the tables and the snapshot may be built again."""
+
 JOURNAL = "journal/"
 """Every write, for restoring."""
 

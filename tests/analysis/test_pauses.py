@@ -7,8 +7,24 @@ from typing import Any
 import pytest
 
 from functions.analysis import handler
-from functions.analysis.pauses import PER_BUILD, Pauses
+from functions.analysis.pauses import PER_BUILD, Kept, Pauses, Times
 from shared.model.messages import TablesChanged
+from shared.model.prefixes import PAUSES
+from shared.records import aws, env
+from tests.flow import Flow
+
+
+class Memory:
+    """What all processes of the function share."""
+
+    def __init__(self) -> None:
+        self.times = Times()
+
+    def read(self) -> Times:
+        return self.times
+
+    def write(self, times: Times) -> None:
+        self.times = times
 
 
 class World:
@@ -33,7 +49,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
-    monkeypatch.setattr(handler, "_pauses", Pauses(lambda: world.now))
+    monkeypatch.setattr(handler, "_pauses", Pauses(Memory(), lambda: world.now))
     monkeypatch.setattr(handler, "_tables", world.build)
     monkeypatch.setattr(handler.queues, "notify", world.notify)
     return world
@@ -88,3 +104,25 @@ def test_short_builds_follow_each_other_and_a_failed_one_is_tried_again(
     world.now += handler.MOST_DELAY
     handler.act({"kind": "tables"}, None)
     assert world.sent[1:] == [(world.now, handler.MOST_DELAY)]
+
+
+def test_another_process_of_the_function_knows_of_the_pause(
+    world: World, flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a build by a process that has ended since
+    monkeypatch.setattr(handler, "_pauses", Pauses(Kept(), lambda: world.now))
+    handler.act({"kind": "tables"}, None)
+    # When others hear of changes, then they wait, and one of them asks again
+    for _ in range(2):
+        monkeypatch.setattr(handler, "_pauses", Pauses(Kept(), lambda: world.now))
+        handler.act({"kind": "tables"}, None)
+    assert len(world.built) == len(world.sent) == 1
+    world.now += PER_BUILD * world.took + 1
+    handler.act({"kind": "tables"}, None)
+    assert len(world.built) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"until": "soon"}', b'{"until": 1e300}'])
+def test_what_is_no_pause_keeps_nobody_waiting(flow: Flow, content: bytes) -> None:
+    aws.client("s3").put_object(Bucket=env.data_bucket(), Key=PAUSES, Body=content)
+    assert Pauses(Kept()).left() == 0
