@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from functions.analysis import handler as analysis
-from functions.analysis.pauses import Kept, Pauses
+from functions.analysis.pauses import KeptPauses, Pauses
 from shared.datasets.read import datasets_of, hashes_by_path
 from shared.model.copies import OWN, own_repository
 from shared.model.json import plain
@@ -232,7 +232,7 @@ def flow(table: str, aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws_url)
     aws.forget()
     # No pause after a build that a slow computer took long for
-    monkeypatch.setattr(analysis, "_pauses", Pauses(Kept(), lambda: 0.0))
+    monkeypatch.setattr(analysis, "_pauses", Pauses(KeptPauses(), lambda: 0.0))
     flow = Flow()
     for name, value in flow.env.items():
         monkeypatch.setenv(name, value)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from functions.analysis.pauses import Kept, Pauses
+from functions.analysis.pauses import KeptPauses, Pauses
 from shared.model.messages import TablesChanged
 from shared.records import queues
 from shared.results.addresses import RELEASES
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Pace = Callable[[Iterable[str]], Iterable[str]]
 
 logger = Logger(service="analysis")
-_pauses = Pauses(Kept())
+_pauses = Pauses(KeptPauses())
 
 MOST_DELAY = 900
 """Longest delay of a message, in seconds (SQS)."""

@@ -22,36 +22,36 @@ LONGEST_SECONDS = 86_400.0
 """A pause that ends later than this from now is none: the clock was wrong."""
 
 
-class Times(msgspec.Struct, frozen=True):
+class PauseTimes(msgspec.Struct, frozen=True):
     """When the next build may begin, and when somebody will ask for it, in seconds of 1970."""
 
     until: float = 0.0
     asked_until: float = 0.0
 
 
-class Memory(Protocol):
+class PauseMemory(Protocol):
     """Where pauses are kept for the function's other processes."""
 
-    def read(self) -> Times:
+    def read(self) -> PauseTimes:
         """Return what was written last; no pause if there is nothing."""
 
-    def write(self, times: Times) -> None:
+    def write(self, times: PauseTimes) -> None:
         """Keep times."""
 
 
-class Kept:
+class KeptPauses:
     """Pauses as an object of the bucket: a process may end after a build, and another begin."""
 
-    def read(self) -> Times:
+    def read(self) -> PauseTimes:
         """Return what was written last; what cannot be read is no pause."""
         client = aws.client("s3")
         try:
             answer = client.get_object(Bucket=env.data_bucket(), Key=PAUSES)
-            return msgspec.json.decode(answer["Body"].read(), type=Times)
+            return msgspec.json.decode(answer["Body"].read(), type=PauseTimes)
         except (client.exceptions.NoSuchKey, msgspec.DecodeError):
-            return Times()
+            return PauseTimes()
 
-    def write(self, times: Times) -> None:
+    def write(self, times: PauseTimes) -> None:
         """Keep times."""
         body = msgspec.json.encode(times)
         aws.client("s3").put_object(Bucket=env.data_bucket(), Key=PAUSES, Body=body)
@@ -65,13 +65,13 @@ class Pauses:
 
     Parameters
     ----------
-    memory : Memory
+    memory : PauseMemory
         Where the times are kept.
     clock : callable
         Returns seconds since 1970.
     """
 
-    def __init__(self, memory: Memory, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, memory: PauseMemory, clock: Callable[[], float] = time.time) -> None:
         self._memory = memory
         self._clock = clock
 
@@ -82,7 +82,7 @@ class Pauses:
         yield
         took = self._clock() - begun
         if took > UNNOTICED_SECONDS:
-            self._memory.write(Times(begun + took + PER_BUILD * took))
+            self._memory.write(PauseTimes(begun + took + PER_BUILD * took))
 
     def left(self) -> float:
         """Return the seconds until the next build may begin; 0 if it may now."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.analysis import handler
-from functions.analysis.pauses import PER_BUILD, Kept, Pauses, Times
+from functions.analysis.pauses import PER_BUILD, KeptPauses, Pauses, PauseTimes
 from shared.model.messages import TablesChanged
 from shared.model.prefixes import PAUSES
 from shared.records import aws, env
@@ -18,12 +18,12 @@ class Memory:
     """What all processes of the function share."""
 
     def __init__(self) -> None:
-        self.times = Times()
+        self.times = PauseTimes()
 
-    def read(self) -> Times:
+    def read(self) -> PauseTimes:
         return self.times
 
-    def write(self, times: Times) -> None:
+    def write(self, times: PauseTimes) -> None:
         self.times = times
 
 
@@ -110,11 +110,11 @@ def test_another_process_of_the_function_knows_of_the_pause(
     world: World, flow: Flow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a build by a process that has ended since
-    monkeypatch.setattr(handler, "_pauses", Pauses(Kept(), lambda: world.now))
+    monkeypatch.setattr(handler, "_pauses", Pauses(KeptPauses(), lambda: world.now))
     handler.act({"kind": "tables"}, None)
     # When others hear of changes, then they wait, and one of them asks again
     for _ in range(2):
-        monkeypatch.setattr(handler, "_pauses", Pauses(Kept(), lambda: world.now))
+        monkeypatch.setattr(handler, "_pauses", Pauses(KeptPauses(), lambda: world.now))
         handler.act({"kind": "tables"}, None)
     assert len(world.built) == len(world.sent) == 1
     world.now += PER_BUILD * world.took + 1
@@ -125,4 +125,4 @@ def test_another_process_of_the_function_knows_of_the_pause(
 @pytest.mark.parametrize("content", [b"", b"{", b'{"until": "soon"}', b'{"until": 1e300}'])
 def test_what_is_no_pause_keeps_nobody_waiting(flow: Flow, content: bytes) -> None:
     aws.client("s3").put_object(Bucket=env.data_bucket(), Key=PAUSES, Body=content)
-    assert Pauses(Kept()).left() == 0
+    assert Pauses(KeptPauses()).left() == 0
