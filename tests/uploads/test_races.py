@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 import pytest
 
 from functions.api.auth import tokens
+from functions.api.routes import register_file
 from lab.client import Client, RecordMissing, RequestRefused, Settings
 from shared.datasets import edit, register
 from shared.datasets.read import datasets_of
@@ -66,7 +67,7 @@ def listed(member, eid):
 
 def test_deleting_a_session_while_files_are_registered(eid, system, member, between):
     rig = system.client("rig")
-    between(register, "read_partition", lambda: delete_session(eid, who="admin"))
+    between(register_file, "read_partition", lambda: delete_session(eid, who="admin"))
     with pytest.raises(RequestRefused) as caught:
         rig.post("/register-file", {**BODY, "filenames": ["alf/spikes.amps.npy"]})
     assert caught.value.status in (400, 404)

@@ -147,10 +147,10 @@ def _called(resource: Resource, where: Where) -> Where:
     names = [nickname for nickname in wanted if not meanings.is_precise(nickname)]
     if where.lookup in ("exact", "in", "iexact") and len(names) < len(wanted):
         precise = {meanings.key_of(resource.kind, str(e)) for e in wanted if e not in names}
-        called = lambda key: key in precise or title(key) in names  # noqa: E731
+        called = lambda key: key in precise or title(str(key)) in names  # noqa: E731
     else:
         test = where.test()
-        called = lambda key: test(title(key))  # noqa: E731
+        called = lambda key: test(title(str(key)))  # noqa: E731
     return Where(where.field, "test", lambda key: key is not None and called(key), where.negate)
 
 
