@@ -22,7 +22,7 @@ NAMED = ("cameras", "neuropixel")
 
 FILES = (
     (r"raw_video_data/.*_(left|right|body|belly)Camera\.raw\.", "cameras"),
-    (r"raw_ephys_data/(probe\w+)/.*\.(?:ap|lf)\.[ce]?bin$", "neuropixel"),
+    (r"raw_ephys_data/(probe\w+)/.*\.(?:ap|lf)\.(?:[ce]?bin)$", "neuropixel"),
     (r"raw_behavior_data/.*micData\.raw\.|.*\.raw\.(?:wav|flac)$", "microphone"),
     (r"raw_widefield_data/", "widefield"),
     (r"raw_(?:mesoscope|imaging)_data\w*/", "mesoscope"),
@@ -32,7 +32,6 @@ FILES = (
 
 _NIDQ = r"raw_ephys_data/(?:[^/]+/)?[^/]*\.nidq\.(?:meta|[ce]?bin)$"
 _BOARD_PULSES = r"raw_ephys_data/_spikeglx_sync\.times\.npy$"
-_PROBE = r"raw_ephys_data/probe\w+/.*\.(?:ap|lf)\.[ce]?bin$"
 _PHASE_3A = r"raw_ephys_data/[^/]+/[^/]*\.imec\.ap\.(?:meta|[ce]?bin)$"
 
 EACH_PROBE = f"{RAW_EPHYS}*"
@@ -176,8 +175,7 @@ def clock_of(paths: Collection[str], description: Mapping[str, Any] | None) -> s
     A rig of Neuropixels 3A has no board: its devices are wired to the probes (``imec``). SpikeGLX
     names the files of these probes without a number, ``….imec.ap.bin``. Descriptions that the
     IBL wrote for them later name a ``nidq`` all the same (ibllib 4.1.0), so a description is
-    believed where there is a board's recording, or its pulses. Without a description, a probe of
-    later phases means a board, also while its recording has not come.
+    believed where there is a board's recording, or its pulses.
 
     Raises
     ------
@@ -192,9 +190,7 @@ def clock_of(paths: Collection[str], description: Mapping[str, Any] | None) -> s
     if not sync:
         if without_board:
             return "imec"
-        # A probe's spikes mean nothing on the Bpod's clock: without the board its tasks are held.
-        by_board = any(re.match(_NIDQ, path) or re.match(_PROBE, path) for path in paths)
-        return "nidq" if by_board else "bpod"
+        return "nidq" if any(re.match(_NIDQ, path) for path in paths) else "bpod"
     device = str(next(iter(sync)))
     return "imec" if device == "nidq" and without_board else device
 

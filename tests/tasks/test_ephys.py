@@ -18,7 +18,7 @@ from lab.tasks import ephys
 from lab.tasks.run import orders, run
 from shared import recordings
 from shared.science.errors import RawFileMissing
-from shared.tasks.planning import plan
+from shared.tasks.planning import plan, unprocessed
 from shared.tasks.states import Status
 from tests.site.conftest import trials_of
 
@@ -45,17 +45,12 @@ def test_each_folder_of_raw_files_has_a_task() -> None:
         "raw_ephys_data/probe02/x_g0_t0.imec2.ap.cbin",  # compressed already
         "raw_ephys_data/probe02/x_g0_t0.imec2.ap.meta",
     ]
-    planned = plan(EID, paths)
-    of_files = [task for task in planned if task.name in ("ephys.compress", "ephys.rawqc")]
-    compress, quality, of_compressed = of_files
+    compress, quality, of_compressed = plan(EID, paths)
     assert (compress.name, compress.arguments) == ("ephys.compress", {"collection": PROBE})
     assert (quality.name, quality.parents) == ("ephys.rawqc", (compress.id,))
     assert of_compressed.arguments == {"collection": "raw_ephys_data/probe02"}
     assert of_compressed.parents == ()
-    # And what needs the board's recording waits for it
-    assert {task.name for task in planned if task not in of_files} <= {
-        *("sync.pulses", "ephys.align", "ephys.sort")
-    }
+    assert "no recording of its spikes beside" in unprocessed(paths)[0]
 
 
 def test_what_is_compressed_is_restored_sample_by_sample(session: Path, tmp_path: Path) -> None:

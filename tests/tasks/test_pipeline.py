@@ -242,18 +242,6 @@ def test_without_the_recording_the_tasks_of_the_main_clock_are_held_with_the_rea
     ]
 
 
-def test_a_probe_without_its_board_leaves_the_trials_held_instead_of_on_another_clock():
-    # Given an undescribed session whose probe has come before the board's recording
-    probe = "raw_ephys_data/probe00/_spikeglx_ephysData_g0_t0.imec0.ap.cbin"
-    paths = [*RAW, probe, f"{probe[:-4]}meta"]
-    planned = plan(EID, paths)
-    # Then nothing is planned on the Bpod's clock, and what waits says for what
-    assert not {"task.trials", "task.wheel"} & set(names(planned))
-    place = names(planned).index("sync.pulses")
-    tasks = stored(planned)
-    assert "is missing" in obstacles(tasks[place], tasks, paths)[0]
-
-
 def test_pulses_that_came_with_the_session_are_not_looked_for_again():
     known = [f"raw_ephys_data/_spikeglx_sync.{name}.npy" for name in ("times", "channels")]
     assert names(plan(EID, RAW + known, NIDQ)) == ["task.trials_nidq", "task.wheel_nidq"]

@@ -49,17 +49,9 @@ def test_what_came_sorted_is_not_sorted_again_and_what_was_sorted_here_is_planne
     assert len(sorting([*BOARD, *PROBE, "alf/probe00/tridesclous2/spikes.times.npy"])[0]) == 1
 
 
-def test_until_the_board_has_come_the_sorting_waits_for_its_pulses():
-    planned = {task.name: task for task in plan(EID, PROBE)}
-    assert planned["ephys.sort"].parents == (planned["ephys.align"].id,)
-    assert planned["ephys.align"].parents == (planned["sync.pulses"].id,)
-    assert unprocessed(PROBE) == []
-
-
-def test_a_probe_beside_another_clock_is_not_sorted_and_that_is_said():
-    description = {"sync": {"bpod": {}}}
-    assert sorting(PROBE, description)[0] == []
-    assert "no recording of its spikes beside" in unprocessed(PROBE, description)[0]
+def test_without_a_main_clock_nothing_is_sorted_and_that_is_said():
+    assert sorting(PROBE)[0] == []
+    assert "no recording of its spikes beside that of an NI board" in unprocessed(PROBE)[0]
 
 
 def test_spikes_beyond_the_last_pulse_go_on_by_the_same_line(tmp_path):
