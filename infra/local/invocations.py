@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import itertools
 import json
 import os
 import select
@@ -105,10 +104,13 @@ def _exchanged(system: Any, message: dict[str, Any], seconds: float) -> dict[str
     try:
         system.stdin.buffer.write(json.dumps(message).encode() + b"\n")
         system.stdin.buffer.flush()
-        for line in itertools.islice(_lines(system.stdout.fileno(), until), OTHER_LINES):
+        for place, line in enumerate(_lines(system.stdout.fileno(), until), 1):
             answer = _decoded(line)
             if answer is not None:
                 return answer
+            if place == OTHER_LINES:
+                reason = f"No answer of the process within {OTHER_LINES} lines"
+                return {"status": "error", "error": reason}
     except TimeoutError:
         return {"status": "error", "error": f"Task timed out after {seconds:.2f} seconds"}
     except (OSError, ValueError) as error:

@@ -43,7 +43,7 @@ from typing import Any, TypeVar
 from infra.local import invocations, policies
 from infra.local.logs import FunctionLogs
 from infra.local.processes import Processes
-from infra.local.shortcuts import Shortcuts, asks_table, matched
+from infra.local.shortcuts import Shortcuts, asks_table, matched, target_of, whole
 from infra.local.table import TableServer
 
 VERSION = "1.5.33"
@@ -378,8 +378,7 @@ def _lose_no_message(sqs: Any) -> None:
 
 def _waits_for_messages(scope: Scope) -> bool:
     """Return whether a request is a long poll of a queue."""
-    target = next((v for k, v in scope.get("headers", ()) if k == b"x-amz-target"), b"")
-    return target == b"AmazonSQS.ReceiveMessage"
+    return target_of(scope) == "AmazonSQS.ReceiveMessage"
 
 
 async def _while_connected(app: Asgi, scope: Scope, receive: Receive, send: Send) -> None:
@@ -388,18 +387,13 @@ async def _while_connected(app: Asgi, scope: Scope, receive: Receive, send: Send
     Otherwise a worker that was killed in its long poll would still get the next message, which
     would then be hidden from all others for a while.
     """
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    whole = iter([{"type": "http.request", "body": body, "more_body": False}])
+    body = await whole(receive)
+    if body is None:
+        return
+    once = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def again() -> Any:
-        return next(whole, None) or await asyncio.Event().wait()
+        return next(once, None) or await asyncio.Event().wait()
 
     served = asyncio.ensure_future(app(scope, again, send))
     hung_up = asyncio.ensure_future(receive())
@@ -450,8 +444,7 @@ def _telling(scope: Scope, send: Send) -> Send:
 
 def _what(scope: Scope) -> str:
     """Return the operation of a request, or else its path."""
-    target = next((v for k, v in scope["headers"] if k == b"x-amz-target"), b"")
-    return f"{scope['path']} {target.decode(errors='replace')}".strip()
+    return f"{scope['path']} {target_of(scope)}".strip()
 
 
 class Forward:

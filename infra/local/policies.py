@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from infra.local.shortcuts import TABLE_TARGET
+
 T = TypeVar("T")
 
 
@@ -54,7 +56,7 @@ def _unless_for_the_table(pin: Callable[..., None]) -> Callable[..., None]:
     """
 
     def pin_unless(headers: dict[str, str], query: dict[str, Any] | None = None) -> None:
-        if not headers.get("x-amz-target", "").startswith("DynamoDB_"):
+        if not headers.get("x-amz-target", "").startswith(TABLE_TARGET):
             pin(headers, query)
 
     return pin_unless

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 API_PATHS = "/_aws/execute-api/"
 """Prefix of the deployed REST APIs' paths."""
 
-TABLE_TARGET = b"DynamoDB_"
-"""Prefix of the header that names an operation of the table."""
+TABLE_TARGET = "DynamoDB_"
+"""Prefix of the header that names an operation, of those of the table."""
 
 Response = tuple[int, dict[str, Any], Any]
 
@@ -164,12 +164,15 @@ def matched(
     return None, parameters
 
 
+def target_of(scope: Scope) -> str:
+    """Return the operation that a request's header names; empty without one."""
+    named = (value for name, value in scope.get("headers", ()) if name == b"x-amz-target")
+    return next(named, b"").decode(errors="replace")
+
+
 def asks_table(scope: Scope) -> bool:
     """Return whether a request is one to DynamoDB."""
-    return any(
-        name == b"x-amz-target" and value.startswith(TABLE_TARGET)
-        for name, value in scope["headers"]
-    )
+    return target_of(scope).startswith(TABLE_TARGET)
 
 
 _known: dict[int, tuple[tuple[str, ...], dict[str, list[dict[str, Any]]]]] = {}

@@ -435,7 +435,7 @@ def _places(base: Base, found: Any, keys: Sequence[Any], order: Sequence[str]) -
         middles = {k: (lows[k] + highs[k]) // 2 for k in open_ends}
         asked = sorted(set(middles.values()))
         rows = base.pick(
-            found[asked] if hasattr(found, "dtype") else [found[i] for i in asked], names
+            [found[i] for i in asked] if isinstance(found, list) else found[asked], names
         )
         known = dict(zip(asked, (sort_key(row, order) for row in rows), strict=True))
         for k, middle in middles.items():

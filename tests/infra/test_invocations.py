@@ -15,14 +15,14 @@ import pytest
 from infra.local import invocations
 
 FUNCTION = """
-import json, os, sys, time
+import json, os, sys
 for line in sys.stdin:
     event = json.loads(line)["event"]
     what = event["do"]
     if what == "die":
         os._exit(1)
-    if what == "sleep":
-        time.sleep(600)
+    if what == "hang":
+        sys.stdin.read()
     if what == "print":
         print("{a library prints", event["times"] * "\\n{}\\n")
     if what == "fail":
@@ -83,7 +83,9 @@ def test_what_a_library_prints_is_no_answer(worker: Worker) -> None:
 
 
 def test_endless_other_lines_are_a_failure(worker: Worker) -> None:
-    assert ask(worker, "print", 1, times=300)["status"] == "error"
+    failed = ask(worker, "print", 1, times=300)
+    assert failed["status"] == "error"
+    assert failed["error"] == f"No answer of the process within {invocations.OTHER_LINES} lines"
 
 
 @pytest.mark.parametrize(("do", "reason"), [("fail", "no"), ("die", "Worker process died")])
@@ -98,7 +100,7 @@ def test_a_function_that_overruns_its_time_is_ended() -> None:
     worker = Worker(seconds=0.05)
     worker._spawn()
     process = worker._proc
-    answer = ask(worker, "sleep")
+    answer = ask(worker, "hang")
     assert answer["error"] == "Task timed out after 0.05 seconds"
     assert process.poll() is not None
 

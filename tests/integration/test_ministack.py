@@ -356,8 +356,10 @@ def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path) -> None:
             BillingMode="PAY_PER_REQUEST",
         )
         dynamodb.put_item(TableName="kept", Item={"pk": {"S": "a"}})
-        state = tmp_path / "cloud" / "state" / "sqs.json"
-        assert until(lambda: state.exists() and '"29"' in state.read_text(), 15)
+        saved = tmp_path / "cloud" / "state"
+        for file, last in (("sqs.json", '"29"'), ("iam.json", "role/kept")):
+            state = saved / file
+            assert until(lambda: state.exists() and last in state.read_text(), 15)  # noqa: B023
 
         # When its processes are killed, an object having arrived a moment before
         s3.put_object(Bucket="kept", Key="data/b.npy", Body=b"late")
