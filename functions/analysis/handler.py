@@ -264,10 +264,10 @@ def tables() -> dict[str, Any]:
 
     While records keep coming in, as during an import, a build is followed by one of `Pauses`.
     """
-    if (left := _pauses.left()) > 0:
-        if delay := _pauses.ask(MOST_DELAY):
-            queues.notify("analysis", TablesChanged(), delay)
-        return {"later": left}
+    if wait := _pauses.put_off(MOST_DELAY):
+        if wait.ask_after:
+            queues.notify("analysis", TablesChanged(), wait.ask_after)
+        return {"later": wait.left}
     with _pauses.build():
         return _tables()
 

@@ -29,6 +29,16 @@ class PauseTimes(msgspec.Struct, frozen=True):
     asked_until: float = 0.0
 
 
+class PutOff(msgspec.Struct, frozen=True):
+    """How long a build has to wait, in seconds, and after how many to ask again for it.
+
+    `ask_after` is None if somebody was told so before, and has not asked since.
+    """
+
+    left: float
+    ask_after: int | None = None
+
+
 class PauseMemory(Protocol):
     """Where pauses are kept for the function's other processes."""
 
@@ -84,21 +94,22 @@ class Pauses:
         if took > UNNOTICED_SECONDS:
             self._memory.write(PauseTimes(begun + took + PER_BUILD * took))
 
-    def left(self) -> float:
-        """Return the seconds until the next build may begin; 0 if it may now."""
-        return self._ahead(self._memory.read().until)
+    def put_off(self, most: int) -> PutOff | None:
+        """Return how long the next build has to wait; None if it may begin now.
 
-    def ask(self, most: int) -> int | None:
-        """Return after how many seconds to ask again for the next build, at most ``most``.
-
-        None if somebody was told so before, and has not asked since.
+        Parameters
+        ----------
+        most : int
+            Seconds after which to ask again at the latest.
         """
         times = self._memory.read()
-        if self._ahead(times.asked_until):
+        if not (left := self._ahead(times.until)):
             return None
-        delay = min(most, 1 + int(self._ahead(times.until)))
+        if self._ahead(times.asked_until):
+            return PutOff(left)
+        delay = min(most, 1 + int(left))
         self._memory.write(msgspec.structs.replace(times, asked_until=self._clock() + delay))
-        return delay
+        return PutOff(left, delay)
 
     def _ahead(self, moment: float) -> float:
         """Return the seconds until a moment; 0 if it is past or impossibly far."""

@@ -123,6 +123,8 @@ class CompiledTemplates(FileSystemBytecodeCache):
     """Compiled templates, kept for the user's next process: compiling takes longer than ten pages.
 
     A template is compiled anew if its text, the options in this module, or Jinja have changed.
+    Reading one runs code, so Jinja keeps them in a folder that only this user may open, and
+    refuses any other.
     """
 
     def __init__(self, directory: str | None = None) -> None:

@@ -19,8 +19,10 @@ class Memory:
 
     def __init__(self) -> None:
         self.times = PauseTimes()
+        self.reads = 0
 
     def read(self) -> PauseTimes:
+        self.reads += 1
         return self.times
 
     def write(self, times: PauseTimes) -> None:
@@ -35,6 +37,7 @@ class World:
         self.took = 3.0
         self.built: list[float] = []
         self.sent: list[tuple[float, int]] = []
+        self.memory = Memory()
 
     def build(self) -> dict[str, Any]:
         self.now += self.took
@@ -49,7 +52,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
-    monkeypatch.setattr(handler, "_pauses", Pauses(Memory(), lambda: world.now))
+    monkeypatch.setattr(handler, "_pauses", Pauses(world.memory, lambda: world.now))
     monkeypatch.setattr(handler, "_tables", world.build)
     monkeypatch.setattr(handler.queues, "notify", world.notify)
     return world
@@ -73,6 +76,8 @@ def test_an_import_of_an_hour_builds_for_a_tenth_of_it_and_once_more_after_its_e
     assert all(0 < delay <= handler.MOST_DELAY for _, delay in world.sent)
     # And no message was put off twice over: one waits for each build
     assert len(world.sent) <= len(world.built)
+    # And each message read the pause once
+    assert world.memory.reads == len(told) + len(world.sent)
 
 
 def test_short_builds_follow_each_other_and_a_failed_one_is_tried_again(
@@ -125,4 +130,4 @@ def test_another_process_of_the_function_knows_of_the_pause(
 @pytest.mark.parametrize("content", [b"", b"{", b'{"until": "soon"}', b'{"until": 1e300}'])
 def test_what_is_no_pause_keeps_nobody_waiting(flow: Flow, content: bytes) -> None:
     aws.client("s3").put_object(Bucket=env.data_bucket(), Key=PAUSES, Body=content)
-    assert Pauses(KeptPauses()).left() == 0
+    assert Pauses(KeptPauses()).put_off(handler.MOST_DELAY) is None

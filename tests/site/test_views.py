@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import tempfile
 import types
 import typing
 from collections.abc import Iterator
@@ -115,6 +116,27 @@ def test_a_template_is_compiled_once_for_all_processes(
     # Without a place for it, the page is rendered all the same
     shutil.rmtree(compiled)
     assert rendered_by_another_process() == "13"
+
+
+def test_compiled_templates_that_another_user_may_have_planted_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given the folder of compiled templates, as a link to another user's in the temporary folder
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ours = Path(CompiledTemplates().directory)
+    assert ours.stat().st_mode & 0o777 == 0o700
+    ours.rmdir()
+    ours.symlink_to(planted)
+    environment.cache_clear()
+    try:
+        # Then they are compiled anew, and kept nowhere
+        assert environment().bytecode_cache is None
+        environment().get_template("about.html")
+        assert list(planted.iterdir()) == []
+    finally:
+        environment.cache_clear()
 
 
 def types_of(kind: Any) -> dict[str, Any]:
