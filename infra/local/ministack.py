@@ -40,7 +40,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from infra.local import invocations, policies
+from infra.local import invocations, policies, unpacked
 from infra.local.logs import FunctionLogs
 from infra.local.processes import Processes
 from infra.local.shortcuts import Shortcuts, asks_table, matched, target_of, whole
@@ -128,7 +128,8 @@ def configure(state: Path, port: int, access_key: str, secret_key: str) -> None:
         AWS_ENDPOINT_URL=endpoint,
         AWS_ENDPOINT_URL_DYNAMODB=endpoint,
     )
-    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"):
+    foreign = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE")
+    for name in (*foreign, "PYTHONDONTWRITEBYTECODE"):  # the functions keep what they compile
         os.environ.pop(name, None)
 
 
@@ -182,6 +183,7 @@ class Cloud:
         _keep_logs(runtime.Worker, FunctionLogs(logs))
         _answer_at_once(runtime.Worker)
         runtime.Worker.invoke = invocations.invoke
+        runtime.zipfile = unpacked.shared(Path(os.environ["STATE_DIR"]).with_name("code"))
         gateway: Any = importlib.import_module("ministack.services.apigateway_v1")
         gateway.run_reentrant = invocations.in_thread
         gateway._match_recursive = matched

@@ -68,15 +68,16 @@ class Processes:
             while True:
                 with self._runtime._lock:
                     pool = self._runtime._workers.setdefault(key, [])
-                    free = next((process for process in pool if not process.in_use), None)
-                    if free is not None:
-                        return self._lend(free), "reused"
+                    free = [process for process in pool if not process.in_use]
+                    ready = next((process for process in free if not died(process)), None)
+                    if ready is not None:
+                        return self._lend(ready), "reused"
                     process = None
                     if not pool or key not in self._starting:
-                        process = self._lend(
-                            self._runtime._worker_class_for(config)(name, config, code)
-                        )
-                        pool.append(process)
+                        if not free:
+                            free = [self._runtime._worker_class_for(config)(name, config, code)]
+                            pool += free
+                        process = self._lend(free[0])
                         if len(pool) == 1:
                             return process, "spawn"
                 if process is not None:
@@ -125,6 +126,12 @@ class Processes:
 
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(start,), daemon=True).start()
+
+
+def died(process: Any) -> bool:
+    """Return whether a process that had started has ended: its next request starts it again."""
+    started = process._proc
+    return process._start_time is not None and (started is None or started.poll() is not None)
 
 
 def memory(process: Any) -> float:

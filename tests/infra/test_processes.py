@@ -32,7 +32,9 @@ class Runtime(SimpleNamespace):
         return f"{name}:{qualifier}"
 
     def _worker_class_for(self, config: Any) -> Any:
-        return lambda *_: SimpleNamespace(in_use=False, last_used=0.0)
+        return lambda *_: SimpleNamespace(
+            in_use=False, last_used=0.0, _proc=None, _start_time=None
+        )
 
     def acquire_worker(self, *_: Any, **__: Any) -> tuple[Any, str]:
         return SimpleNamespace(in_use=True), "ministack's own"
@@ -95,6 +97,28 @@ def test_one_that_does_not_start_is_lent_so_that_its_error_is_told(runtime: Runt
     with ThreadPoolExecutor() as pool:
         process, how = later(pool, lent).result(60)
     assert (process.in_use, how) == (True, "reused")
+
+
+def test_one_that_has_died_starts_again_while_others_answer(runtime: Runtime) -> None:
+    # Given one process at work, and one that was killed when it was idle
+    lent = Processes(runtime)
+    first, _ = lent.acquire(API, {}, b"")
+    runtime.let.set()
+    with ThreadPoolExecutor() as pool:
+        second, _ = later(pool, lent).result(60)
+        lent.release(second)
+        second._start_time, second._proc = 1.0, SimpleNamespace(poll=lambda: -9)
+        runtime.asked.acquire()
+        runtime.let.clear()
+        # When a request comes, then the dead one is started and the request does not start it
+        waiting = later(pool, lent)
+        runtime.asked.acquire()
+        assert not waiting.done()
+        # And the first that is free takes the request
+        lent.release(first)
+        assert waiting.result(60) == (first, "reused")
+        runtime.let.set()
+    assert len(runtime._workers[f"{API}:$LATEST"]) == 2
 
 
 def test_functions_that_nobody_waits_for_are_left_to_ministack(runtime: Runtime) -> None:
