@@ -404,6 +404,8 @@ def _without(found: Any, hidden: list[int]) -> Any:
     if isinstance(found, list):
         gone = set(hidden)
         return [i for i in found if i not in gone]
+    if hasattr(found, "without"):  # most rows or all, not held as an array
+        return found.without(hidden)
     import numpy as np
 
     wanted = np.unique(np.array(hidden, np.int64))

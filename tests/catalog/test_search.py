@@ -126,7 +126,15 @@ def test_columns_select_what_the_same_conditions_select_row_by_row(
     made = columns(rows, ("key",))
     for table in (made, in_file(made), Rows("thing", rows, ("key",))):
         found = table.matching(conditions)
-        assert [row["key"] for row in table.pick(found, ["key"])] == wanted
+        assert len(found) == len(wanted)
+        assert [row["key"] for row in table.pick(found[:], ["key"])] == wanted
+        assert [row["key"] for row in table.pick(found[1:4], ["key"])] == wanted[1:4]
+        # and the values of their fields, whether few rows were found or nearly all
+        chosen = [row for row in rows if row["key"] in wanted]
+        for name in ("key", "text", "many", "n", "flag"):
+            values = [row[name] for row in chosen]
+            flat = {v for x in values for v in (x if isinstance(x, list) else [x])}
+            assert set(table.distinct(found, name)) == flat
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=FIXED)

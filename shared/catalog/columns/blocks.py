@@ -246,8 +246,26 @@ class Blocks:
         out = np.empty(self.n, lut.dtype)
         for number, block in enumerate(self._load(range(len(self.entries)))):
             start = number * BLOCK
-            np.take(lut, block, out=out[start : start + len(block)])
+            _look_up(lut, block, out[start : start + len(block)])
         return out
+
+
+def _look_up(lut: Array, codes: Array, out: Array) -> None:
+    """Write for each code its entry of a table of all codes.
+
+    Codes whose entries are the only true ones, side by side, are compared instead, which takes a
+    tenth of the time: a quality and better, a time and later, a single value.
+    """
+    true = np.flatnonzero(lut) if lut.dtype == bool and codes.dtype.kind == "u" else None
+    if true is None or (len(true) and true[-1] - true[0] >= len(true)):
+        np.take(lut, codes, out=out, mode="clip")  # without a copy; no code is beyond the table
+    elif not len(true):
+        out[:] = False
+    elif not true[0]:
+        np.less_equal(codes, codes.dtype.type(true[-1]), out=out)
+    else:
+        first = codes.dtype.type(true[0])
+        np.less_equal(codes - first, codes.dtype.type(true[-1]) - first, out=out)
 
 
 class Runs:
@@ -294,8 +312,11 @@ class Runs:
         return (np.searchsorted(self.starts, rows, side="right") - 1).astype(np.uint32)
 
     def present(self, rows: Array) -> Array:
-        """Return the codes of some rows, given in order: each once, in order."""
-        return np.flatnonzero(np.diff(np.searchsorted(rows, self.starts)))
+        """Return the codes of some rows (numbers in order, or a mask): each once, in order."""
+        if rows.dtype != bool:
+            return np.flatnonzero(np.diff(np.searchsorted(rows, self.starts)))
+        used = np.flatnonzero(np.diff(self.starts))  # reduceat would take the row after none
+        return used[np.logical_or.reduceat(rows, self.starts[used])]
 
     def through(self, lut: Array) -> Array:
         """Return for each row the entry of its code in a table of all codes."""

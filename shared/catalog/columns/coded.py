@@ -224,17 +224,23 @@ class Coded:
         ]
 
     def distinct(self, rows: Array | None) -> Any:
-        """Return the set of the values of some rows, or of all."""
+        """Return the set of the values of some rows (numbers in order, or a mask), or of all."""
         if rows is None:
             present: Array = np.arange(len(self.values))
         elif isinstance(self.codes, Runs):
             present = self.codes.present(rows)
         else:
-            present = np.flatnonzero(np.bincount(self.codes[rows], minlength=len(self.values)))
+            present = np.flatnonzero(np.bincount(self._codes_of(rows), minlength=len(self.values)))
         if len(present) > FEW and self.all_texts():
             return Keys(self, present)
         values = self.values
         return {values[code] for code in present.tolist()}
+
+    def _codes_of(self, rows: Array) -> Array:
+        """Return the codes of some rows, given by their numbers or as a mask."""
+        marked = np.flatnonzero(rows) if rows.dtype == bool else rows
+        codes: Array = self.codes[marked]
+        return codes
 
     def needs(self, rows: Array | None) -> list[Need]:
         """See `Column`."""
@@ -319,7 +325,7 @@ class Lists(Coded):
 
     def distinct(self, rows: Array | None) -> set[Any]:
         """Return the set of the values of some rows, or of all, one by one."""
-        used = range(len(self.values)) if rows is None else set(self.codes[rows].tolist())
+        used = range(len(self.values)) if rows is None else set(self._codes_of(rows).tolist())
         values = self.values
         return {item for code in used for item in values[code]}
 

@@ -10,6 +10,7 @@ import numpy as np
 from shared.catalog.columns.blocks import BlockFile
 from shared.catalog.columns.coded import Coded, Lists
 from shared.catalog.columns.column import Array, Column, Rows
+from shared.catalog.columns.found import Every, Found, Marked
 from shared.catalog.columns.keys import FEW
 from shared.catalog.columns.numbers import Numbers
 from shared.catalog.columns.uuids import Uuids
@@ -93,17 +94,18 @@ class Columns:
         columns = {name: column.take(place) for name, column in self.columns.items()}
         return Columns(columns, self.n, self.order, self.key, self.key_fields)
 
-    def sort(self, rows: Array, order: tuple[str, ...]) -> Array:
+    def sort(self, rows: Found, order: tuple[str, ...]) -> Array:
         """Return row numbers sorted by some fields."""
-        keys = []
+        rows, keys = np.asarray(rows), []
         for name in reversed(order):
             if column := self.columns.get(name.lstrip("-")):
                 ranks = column.ranks()[rows]
                 keys.append(-ranks if name.startswith("-") else ranks)
         return rows[np.lexsort(keys)] if keys else rows
 
-    def replace(self, keep: Array, rows: Rows) -> Columns:
+    def replace(self, keep: Found, rows: Rows) -> Columns:
         """Return the kept rows and some new ones, sorted."""
+        keep = np.asarray(keep)
         added = Columns.of(rows, self.order, self.key, self.key_fields)
         columns: dict[str, Column] = {}
         for name in dict.fromkeys([*self.columns, *added.columns]):
@@ -148,18 +150,24 @@ class Columns:
             return None
         return column.rows_of(np.array([code]), self.n)
 
-    def matching(self, wheres: Sequence[Where]) -> Array:
+    def matching(self, wheres: Sequence[Where]) -> Found:
         """Return the row numbers that fulfil all conditions, in order."""
         self._read([where.field for where in wheres], None)
-        rows = self._narrowest(wheres)
+        found: Array | Marked | None = self._narrowest(wheres)
         for where in sorted(wheres, key=lambda each: each.cost):
-            mask = self._mask(where, rows)
-            rows = np.flatnonzero(mask) if rows is None else rows[mask]
-            if not len(rows):
+            if found is None:
+                found = Marked(self._mask(where, None))
+            elif isinstance(found, Marked):
+                found = Marked(found.mask & self._mask(where, None))
+            else:
+                found = found[self._mask(where, found)]
+            if isinstance(found, Marked) and not found.many:
+                found = found.rows
+            if not len(found):
                 break
-        if rows is None:
-            return np.arange(self.n, dtype=np.uint32)
-        return rows.astype(np.int64, copy=False)
+        if found is None:
+            return Every(self.n)
+        return found if isinstance(found, Marked) else found.astype(np.int64, copy=False)
 
     def _read(self, names: Iterable[str], rows: Array | None) -> None:
         """Read the blocks that some columns need, all at once."""
@@ -201,19 +209,23 @@ class Columns:
                     return rows
         return None
 
-    def distinct(self, rows: Array, name: str) -> Any:
+    def distinct(self, rows: Found, name: str) -> Any:
         """Return the set of distinct values of a field among some rows, given in order."""
-        rows = np.asarray(rows)
         column = self.columns.get(name)
         if column is None:
             return set()
+        if len(rows) == self.n:
+            rows = Every(self.n)
+        if isinstance(column, Coded) and isinstance(rows, (Every, Marked)):
+            self._read([name], None)
+            return column.distinct(rows.mask if isinstance(rows, Marked) else None)
+        rows = np.asarray(rows)
         self._read([name], rows)
-        if isinstance(column, Coded):
-            return column.distinct(None if len(rows) == self.n else rows)
-        return set(column.pick(rows))
+        return column.distinct(rows) if isinstance(column, Coded) else set(column.pick(rows))
 
-    def pick(self, rows: Array, fields: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    def pick(self, rows: Found, fields: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return some rows as dictionaries with all or some fields."""
+        rows = np.asarray(rows)
         names = [name for name in (fields or self.columns) if name in self.columns]
         self._read(names, rows)
         values = [self.columns[name].pick(rows) for name in names]
