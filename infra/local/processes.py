@@ -8,6 +8,7 @@ is idle and has grown, unless people wait for the function.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import logging
 import os
@@ -19,6 +20,16 @@ from typing import Any
 FUNCTIONS = frozenset({"fornix-api"})
 """Functions that people wait for and that never call themselves: a self-call would wait for ever.
 """
+
+BACKGROUND = frozenset({"fornix-analysis", "fornix-journal", "fornix-notices"})
+"""Functions whose work may take longer while somebody waits for another: on AWS each has a
+processor of its own, here a nightly build would have half of the computer's."""
+
+NICE = 5
+"""Priority of their processes: they get a third of what another wants, and all that none wants."""
+
+LOWEST = 19
+"""The lowest priority of a process on Unix."""
 
 GROWN_MB = 220
 """Memory from which an idle process is not worth keeping: a large build or journal leaves it."""
@@ -37,6 +48,7 @@ class Processes:
 
     def __init__(self, runtime: Any) -> None:
         self._runtime = runtime
+        _lower_priorities(runtime.Worker)
         self._acquire, self._release = runtime.acquire_worker, runtime.release_worker
         self._reap = runtime.reap_idle_workers
         self._freed = threading.Condition()
@@ -126,6 +138,20 @@ class Processes:
 
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(start,), daemon=True).start()
+
+
+def _lower_priorities(worker: Any) -> None:
+    """Let processes of `BACKGROUND` that ministack's ``Worker`` starts yield to the others."""
+    spawn = worker._spawn
+
+    def spawn_lower(self: Any) -> None:
+        spawn(self)
+        if self.func_name in BACKGROUND and hasattr(os, "setpriority"):  # not on Windows
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            with contextlib.suppress(ProcessLookupError):  # it has ended at once
+                os.setpriority(os.PRIO_PROCESS, self._proc.pid, min(LOWEST, own + NICE))
+
+    worker._spawn = spawn_lower
 
 
 def died(process: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,11 +19,26 @@ from infra.local.processes import Processes
 API = "fornix-api"
 
 
+class Starting:
+    """ministack's Worker: a real process that waits for its input's end."""
+
+    def __init__(self, name: str) -> None:
+        self.func_name = name
+
+    def _spawn(self) -> None:
+        self._proc = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
 class Runtime(SimpleNamespace):
     """What of ministack lends processes; one starts when it is let."""
 
     def __init__(self) -> None:
-        super().__init__(_lock=threading.Lock(), _workers={}, _LOCAL_WORKER_TTL=20.0)
+        super().__init__(
+            _lock=threading.Lock(),
+            _workers={},
+            _LOCAL_WORKER_TTL=20.0,
+            Worker=type("Own", (Starting,), {}),
+        )
         self.killed: list[Any] = []
         self.let = threading.Event()
         self.asked = threading.Semaphore(0)
@@ -123,6 +139,23 @@ def test_one_that_has_died_starts_again_while_others_answer(runtime: Runtime) ->
 
 def test_functions_that_nobody_waits_for_are_left_to_ministack(runtime: Runtime) -> None:
     assert Processes(runtime).acquire("fornix-ingest", {}, b"")[1] == "ministack's own"
+
+
+@pytest.mark.parametrize(
+    ("name", "nice"), [("fornix-analysis", processes.NICE), (API, 0), ("fornix-ingest", 0)]
+)
+def test_a_build_of_pages_leaves_the_processor_to_those_who_wait(name: str, nice: int) -> None:
+    # Given the cloud's processes, when one of a function starts
+    runtime = Runtime()
+    Processes(runtime)
+    process = runtime.Worker(name)
+    process._spawn()
+    # Then it has the priority of its function, beside that of the cloud
+    try:
+        given = os.getpriority(os.PRIO_PROCESS, process._proc.pid)
+        assert given == min(19, os.getpriority(os.PRIO_PROCESS, 0) + nice)
+    finally:
+        process._proc.communicate()
 
 
 def test_an_idle_process_that_has_grown_ends_unless_people_wait_for_it(
