@@ -2,24 +2,20 @@
 
 Changes are kept as versions in time on top of the snapshot. So a later page, requested with the
 first page's token, shows the state of the first page's moment while others write.
-
-One file, because a version is read and written by the same rules of time.
 """
 
 from __future__ import annotations
 
-import bisect
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from shared.catalog import planned
 from shared.catalog.listings import KEYS, ORDER, SMALL, Row, on_stored, row_key
-from shared.catalog.rows import Rows, sort_key
+from shared.catalog.rows import Rows, Selection
 from shared.catalog.young import Young
 from shared.model import moment
 from shared.model.change import Change
@@ -103,53 +99,6 @@ class _Generation(msgspec.Struct):
                 version = self.base.pick(_one(self.base, place), ("_version",))[0].get("_version")
             replaced = self.replaced[key] = (place, -1 if version is None else version)
         return replaced
-
-
-class Selection(msgspec.Struct, frozen=True):
-    """The rows that fulfil some conditions, in order, read page by page."""
-
-    base: Base
-    base_rows: Any
-    extra: list[tuple[int, Row]]
-    """Rows outside the base, each with the number of base rows before it."""
-    by_order: bool = True
-    """Whether the base rows are in the base's order."""
-
-    def __len__(self) -> int:
-        return len(self.base_rows) + len(self.extra)
-
-    def page(self, offset: int, limit: int, fields: Sequence[str] | None = None) -> list[Row]:
-        """Return the rows from a rank on.
-
-        Parameters
-        ----------
-        offset, limit : int
-            Rank of the first row, and the most rows.
-        fields : sequence of str, optional
-            Only these fields.
-        """
-        ranks = [before + i for i, (before, _) in enumerate(self.extra)]
-        first = bisect.bisect_left(ranks, offset)
-        last = bisect.bisect_left(ranks, offset + limit)
-        rows = self.base_rows[offset - first : offset + limit - last]
-        page_rows = list(self.base.pick(rows, fields))
-        for (_, row), rank in zip(self.extra[first:last], ranks[first:last], strict=True):
-            page_rows.insert(rank - offset, row)
-        return page_rows
-
-    def all(self, fields: Sequence[str] | None = None) -> list[Row]:
-        """Return all the rows."""
-        return self.page(0, len(self), fields)
-
-    def values(self, name: str) -> Any:
-        """Return the set of distinct values of a field; items of lists count one by one."""
-        rows = self.base_rows if self.by_order else sorted(self.base_rows)
-        in_base = self.base.distinct(rows, name)
-        outside: set[Any] = set()
-        for _, row in self.extra:
-            value = row.get(name)
-            outside.update(value if isinstance(value, list) else [value])
-        return in_base | outside if outside else in_base
 
 
 class Table:
@@ -279,16 +228,8 @@ class Table:
         base_rows = base.matching(wheres)
         if hidden:
             base_rows = _without(base_rows, hidden)
-        by_order = not order or order == self.order
-        if order and not by_order:
-            base_rows = base.sort(base_rows, order)
         order = order or self.order
-        extra = []
-        if fresh:
-            ranked = sorted(((sort_key(row, order), row) for row in fresh), key=itemgetter(0))
-            places = _places(base, base_rows, [key for key, _ in ranked], order)
-            extra = [(place, row) for place, (_, row) in zip(places, ranked, strict=True)]
-        return Selection(base, base_rows, extra, by_order)
+        return Selection(base, base_rows, fresh, order, in_order=order == self.order)
 
     def _young(
         self, generation: _Generation, wheres: Sequence[Where]
@@ -423,26 +364,3 @@ def base_of(kind: str, rows: list[Row], order: tuple[str, ...]) -> Base:
     from shared.catalog.columns.table import Columns
 
     return Columns.of(rows, order, lambda row: row_key(kind, row), KEYS.get(kind, ("key",)))
-
-
-def _places(base: Base, found: Any, keys: Sequence[Any], order: Sequence[str]) -> list[int]:
-    """Return where sort keys belong among sorted base rows, before equal ones.
-
-    The binary searches of all keys go on together, because reading many rows of a base takes
-    hardly longer than reading one.
-    """
-    names = [name.lstrip("-") for name in order]
-    lows, highs = [0] * len(keys), [len(found)] * len(keys)
-    while open_ends := [k for k in range(len(keys)) if lows[k] < highs[k]]:
-        middles = {k: (lows[k] + highs[k]) // 2 for k in open_ends}
-        asked = sorted(set(middles.values()))
-        rows = base.pick(
-            [found[i] for i in asked] if isinstance(found, list) else found[asked], names
-        )
-        known = dict(zip(asked, (sort_key(row, order) for row in rows), strict=True))
-        for k, middle in middles.items():
-            if known[middle] < keys[k]:
-                lows[k] = middle + 1
-            else:
-                highs[k] = middle
-    return lows

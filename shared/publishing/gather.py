@@ -15,7 +15,7 @@ from concurrent import futures
 import msgspec
 
 from shared import catalog
-from shared.catalog.versions import Selection
+from shared.catalog.rows import Selection
 from shared.model import json, prefixes
 from shared.model.identity import nickname_of
 from shared.model.quality import QC_NAMES

@@ -15,8 +15,7 @@ from functions.api.errors import ApiError
 from functions.api.resources import RESOURCES
 from shared import catalog
 from shared.catalog import versions
-from shared.catalog.rows import Rows
-from shared.catalog.versions import Selection
+from shared.catalog.rows import Rows, Selection
 from shared.records.where import Where
 from tests.api.conftest import Api
 
@@ -27,7 +26,7 @@ def nothing(kind: str, wheres: list[Where]) -> Selection:
     """A look-up of related records that knows none; it still tries the conditions."""
     for where in wheres:
         where.on_rows()({})
-    return Selection(Rows(kind, [], ("id",)), [], [])
+    return Selection(Rows(kind, [], ("id",)), [])
 
 
 @pytest.mark.parametrize(

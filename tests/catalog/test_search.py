@@ -310,9 +310,9 @@ def test_what_the_snapshot_has_is_not_held_twice(large: bool) -> None:
         at = f"2024-01-01T00:00:{second}.000000"
         table.apply(Change(at, "thing", "0003", version, {"n": version}))
     # Then the row is that of the snapshot, and before it what the feed says
-    assert table.select().extra == []
+    assert not table.select().fresh
     assert [row["n"] for row in table.rows()] == [0, 1, 2, 3, 4]
-    (_, before), *rest = table.select(as_of="2024-01-01T00:00:15.000000").extra
+    before, *rest = table.select(as_of="2024-01-01T00:00:15.000000").fresh
     assert (before["n"], rest) == (1, [])
     # and a later change shows
     table.apply(Change("2024-01-01T00:00:40.000000", "thing", "0003", 3, {"n": 9}))
@@ -519,3 +519,25 @@ def test_what_one_process_has_written_another_reads_at_once(lab: None) -> None:
             assert ask("read", theirs, 0)[0] == f"mine {turn}"
         assert other.stdin
         other.stdin.close()
+
+
+def test_what_is_asked_of_young_rows_decides_what_they_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given many rows in columns, and younger ones
+    base = columns(keyed([{"text": f"t{i}"} for i in range(100)]), ("key",))
+    table = Table("thing", lambda: base, "2024-01-01T00:00:00.000000")
+    for i in range(20):
+        at = f"2024-01-01T00:00:{i:02d}.000000"
+        table.apply(Change(at, "thing", f"0{i:03d}x", 1, {"id": f"0{i:03d}x", "text": "new"}))
+    found = table.select(order=("key",))
+    read: list[int] = []
+    pick = base.pick
+    monkeypatch.setattr(base, "pick", lambda *a: (read.append(len(a[0])), pick(*a))[1])
+    # When their number and values are asked for, then no row of the base is read
+    assert len(found) == 120
+    assert "new" in found.values("text")
+    assert read == []
+    # but for a page, a few at a time to find the places, each among equal ones once
+    assert [row["key"] for row in found.page(0, 3)] == ["0000", "0000x", "0001"]
+    assert sum(read) < 200

@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from functions.api.errors import Invalid
-from shared.catalog.versions import Selection
+from shared.catalog.rows import Selection
 from shared.records.where import Where
 
 MAX_LENGTH = 20_000

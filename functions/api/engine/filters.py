@@ -30,7 +30,7 @@ from functions.api.engine.filter_values import (
     moment_of,
     typed,
 )
-from shared.catalog.versions import Selection
+from shared.catalog.rows import Selection
 from shared.datasets.read import datasets_of
 from shared.model import moment
 from shared.model.quality import QC

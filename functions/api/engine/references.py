@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from functions.api.engine.declarations import KINDS, Field, Resource, Row
 from functions.api.errors import ApiError
 from shared import catalog
-from shared.catalog.versions import Selection
+from shared.catalog.rows import Selection
 from shared.datasets.read import datasets_of
 from shared.records.items import Dataset
 from shared.records.where import Where, items_where

@@ -13,7 +13,7 @@ from functions.api.engine.rules import rule_of
 from shared import catalog
 from shared.access import policy
 from shared.catalog import visible
-from shared.catalog.versions import Selection
+from shared.catalog.rows import Selection
 from shared.model.people import Caller
 from shared.records.where import Either, Places, Where
 

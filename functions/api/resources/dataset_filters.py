@@ -11,7 +11,7 @@ from functions.api.engine.visible import public_datasets
 from functions.api.shown.insertions import probe_of
 from functions.api.shown.repositories import on_server
 from shared import catalog
-from shared.catalog.versions import Selection
+from shared.catalog.rows import Selection
 from shared.model.identity import split_path
 from shared.records.where import Where
 

@@ -17,7 +17,7 @@ from functions.api.engine.filter_grammar import days
 from functions.api.engine.filters import Select, good_enough, quality
 from functions.api.shown.insertions import probe_of
 from shared import catalog
-from shared.catalog.versions import Selection
+from shared.catalog.rows import Selection
 from shared.model import moment
 from shared.model.identity import split_path
 from shared.model.messages import SessionRegistered

@@ -18,7 +18,7 @@ from functions.api.engine.declarations import (
 from functions.api.engine.filters import Select
 from functions.api.errors import Invalid
 from shared import catalog
-from shared.catalog.versions import Selection
+from shared.catalog.rows import Selection
 from shared.records.where import Where
 
 if TYPE_CHECKING:

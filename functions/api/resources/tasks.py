@@ -29,7 +29,7 @@ from functions.api.errors import Invalid, not_found
 from shared import catalog
 from shared.access import policy
 from shared.alf import names
-from shared.catalog.versions import Selection
+from shared.catalog.rows import Selection
 from shared.records.errors import Exists, NotFound
 
 if TYPE_CHECKING:
