@@ -152,13 +152,15 @@ def film(session: Path, camera: Path) -> None:
     _, outcomes = judge.run(update=False)
     print(time.perf_counter() - began)
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return [plain(item) for item in value]
-        return value.name if hasattr(value, "name") else value
-
     plain_outcomes = {name: plain(value) for name, value in outcomes.items()}
     (session / "quality.json").write_text(json.dumps(plain_outcomes))
+
+
+def plain(value: Any) -> Any:
+    """Return an outcome, or one with numbers, as it is stored in Alyx."""
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value.name if hasattr(value, "name") else value
 
 
 def pose(session: Path) -> None:

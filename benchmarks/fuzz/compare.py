@@ -20,11 +20,15 @@ FIRST_MOVEMENTS = "_ibl_trials.table.pqt:firstMovement_times"
 
 @dataclass
 class Side:
-    """What one side made: arrays by file or column, quality, and refusals by part."""
+    """What one side made: arrays by file or column, quality, and refusals by part.
+
+    ``remarks`` are notes on it that only its kind of round can make.
+    """
 
     files: Files = field(default_factory=dict)
     quality: Mapping[str, Any] | None = None
     refused: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def read(folder: Path) -> Files:
@@ -46,6 +50,7 @@ def read(folder: Path) -> Files:
 
 def notes(theirs: Side) -> Iterator[str]:
     """Yield what cannot be right on the other side, whatever ours is."""
+    yield from theirs.remarks
     times = theirs.files.get("_ibl_wheel.timestamps.npy", np.empty(0))
     if np.any(np.diff(times) <= 0):
         yield "theirs unsorted"

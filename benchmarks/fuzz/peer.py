@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -150,6 +151,21 @@ def pulses(session: Path) -> Refused:
     return {}
 
 
+def passive(session: Path) -> Refused:
+    """Find the stimuli and sounds of a passive protocol."""
+    from ibllib.io.extractors.ephys_passive import PassiveChoiceWorld
+
+    collection, number = json.loads((session / "passive.json").read_text())
+    try:
+        PassiveChoiceWorld(session).extract(
+            save=True, path_out=session / "alf", sync_collection="raw_ephys_data",
+            task_collection=collection, protocol_number=number,
+        )  # fmt: skip
+    except Exception as error:
+        return {"trials": said(error)}
+    return {}
+
+
 def probe(path: Path) -> Refused:
     """Bring a probe's clock to the main one, from the fronts that both saw."""
     from ibllib.ephys import sync_probes
@@ -169,6 +185,52 @@ def probe(path: Path) -> Refused:
     return {}
 
 
+def film(session: Path) -> Refused:
+    """Find the times of a film's frames, and judge it; the film itself is only described."""
+    from ibllib.io.extractors import camera as cameras
+    from ibllib.io.extractors.ephys_fpga import get_sync_and_chn_map
+    from ibllib.qc.camera import CameraQC
+    from iblutil.util import Bunch
+    from one.api import One
+
+    told = json.loads((session / "film.json").read_text())
+    label, length = told["label"], told["length"]
+    cameras.vmotion.MotionAlignmentFullSession = None  # it needs the pictures
+    try:
+        if told["board"]:
+            sync, channels = get_sync_and_chn_map(session, "raw_ephys_data")
+            times, _ = cameras.CameraTimestampsFPGA(label, session).extract(
+                sync=sync, chmap=channels, save=False, video_path=length
+            )
+        else:
+            times, _ = cameras.CameraTimestampsBpod(session).extract(
+                save=False, task_collection="raw_behavior_data", video_path=length
+            )
+    except Exception as error:
+        return {"trials": said(error)}
+    (session / "alf").mkdir(exist_ok=True)
+    np.save(session / "alf/times.npy", times)
+    np.save(session / f"alf/_ibl_{label}Camera.times.npy", times)
+    (session / "quality.json").write_text("{}")
+    try:
+        judge = CameraQC(
+            session, label, one=One(cache_dir=session, mode="local"), stream=False,
+            sync_type="nidq" if told["board"] else "bpod",
+            sync_collection="raw_ephys_data" if told["board"] else "raw_behavior_data",
+        )  # fmt: skip
+        judge.get_active_wheel_period = lambda *_, **__: None
+        judge.load_data(load_video=False)
+        judge.data["video"] = Bunch({n: told[n] for n in ("length", "fps", "width", "height")})
+        judge.data["frame_samples"] = np.full((100, 8, 8), 100, np.uint8)
+        judge.checks_to_remove += ["check_position", "check_focus", "check_wheel_alignment"]
+        _, outcomes = judge.run(update=False)
+        plain = {name: reference_peer.plain(value) for name, value in outcomes.items()}
+        (session / "quality.json").write_text(json.dumps(plain))
+    except Exception as error:
+        return {"quality": said(error)}
+    return {}
+
+
 def window(path: Path) -> Refused:
     """Judge a window of days by brainbox's rules."""
     reference_peer.judge(path)
@@ -182,7 +244,8 @@ def subject(folder: Path) -> Refused:
 
 
 ACTIONS: dict[str, Callable[[Path], Refused]] = {
-    action.__name__: action for action in (bpod, board, pulses, probe, window, subject)
+    action.__name__: action
+    for action in (bpod, board, film, passive, pulses, probe, window, subject)
 }
 
 
@@ -190,7 +253,9 @@ def main() -> None:
     """Answer until stdin ends."""
     logging.disable(logging.CRITICAL)
     reference_peer.mend()
-    answers, sys.stdout = sys.stdout, io.StringIO()
+    # libraries in C print, too
+    answers, sys.stdout = os.fdopen(os.dup(1), "w"), io.StringIO()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     for line in sys.stdin:
         what, path = json.loads(line)
         try:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.fuzz import clocks, mice
+from benchmarks.fuzz import clocks, films, mice, passives
 from benchmarks.fuzz.bases import Bases, bases, copied, protocol
 from benchmarks.fuzz.compare import Side, differences, notes, read
 from benchmarks.fuzz.encoder import ENCODER
@@ -34,8 +34,11 @@ ARGUMENTS = {"collection": "raw_behavior_data", "output_collection": "alf"}
 BOARD_ARGUMENTS = {**ARGUMENTS, "sync_collection": "raw_ephys_data"}
 
 
-TOLERANCES = {"board": 1e-9, "window": 1e-12, "probe": 1e-8}
-"""Largest accepted differences by kind; others are equal to the last bit."""
+TOLERANCES = {"board": 1e-9, "window": 1e-12, "probe": 1e-8, "film": 1e-9, "passive": 1e-6}
+"""Largest accepted differences by kind; others are equal to the last bit.
+
+The times of a passive protocol's spacers have single precision in ibllib.
+"""
 
 
 class Peer:
@@ -91,6 +94,8 @@ class Rounds:
             "window": self.window,
             "probe": self.probe,
             "pulses": self.pulses,
+            "film": self.film,
+            "passive": self.passive,
         }
 
     def run(self, number: int, kind: str | None = None) -> Found:
@@ -209,6 +214,25 @@ class Rounds:
         theirs.refused = {"trials": "; ".join(refused.values())} if refused else {}
         theirs.files = read(target / "alf")
         return "recording", odd, ours, theirs
+
+    def film(self, rng: Rng, target: Path) -> tuple[str, list[str], Side, Side]:
+        """Compare the times of a film's frames, and its quality."""
+        shot, on_board = films.made(rng, self.bases, target)
+        out = target.with_name("ours")
+        shutil.rmtree(out, ignore_errors=True)
+        ours = films.ours(target, out, shot, on_board)
+        theirs = films.theirs(target, shot, self.peer.ask("film", target), ours)
+        name = f"{shot.label} camera, {'board' if on_board else 'state machine'}"
+        return name, shot.damage, ours, theirs
+
+    def passive(self, rng: Rng, target: Path) -> tuple[str, list[str], Side, Side]:
+        """Compare the stimuli and sounds of a passive protocol."""
+        shown = passives.made(rng, self.bases.board[0], target)
+        ours = passives.ours(target, target.with_name("ours"), shown)
+        theirs = Side(refused=self.peer.ask("passive", target))
+        theirs.files = read(target / "alf")
+        theirs.remarks = passives.remarks(ours, theirs, shown)
+        return f"version {shown.settings['IBLRIG_VERSION']}", shown.damage, ours, theirs
 
     def _both(self, session: Path, kind: str, mended: Raw | None) -> tuple[Side, Side]:
         with tempfile.TemporaryDirectory(dir=self.folder) as name:

@@ -122,6 +122,65 @@ STATED = (
         "a clock that jumps within a session is told; ibllib gives trials the events of others",
     ),
     Stated(
+        r"^(times|framerate|timestamps): other",
+        "frames without a signal continue at the camera's rate, and a film that begins after the "
+        "first sound is found by its pauses: as near to the drawn truth as ibllib's, or nearer",
+        note="ours no farther from the truth",
+    ),
+    Stated(
+        r"^trials: only ours refuses: SyncFailed: the pulses of the camera's frames: there are #",
+        "a camera without pulses has no frame times; ibllib saves as many as there are, none or "
+        "one",
+        damage=("no_signs",),
+    ),
+    Stated(
+        r"^trials: only theirs fails: (AttributeError in camera._extract|LinAlgError)",
+        "without the frames' numbers, or if the pin's changes cannot be fitted, frames are "
+        "aligned by their number; ibllib fails",
+    ),
+    Stated(
+        r"^_ibl_passiveRFM.times.npy: ours only",
+        "flips of the noise in both senses are paired; ibllib takes those of the sense that is "
+        "more frequent, and none if neither is",
+    ),
+    Stated(
+        r"^_ibl_passiveRFM.times.npy: other",
+        "flips in both senses are paired, and their pairs lie within a frame and a half: as near "
+        "to the drawn truth as ibllib's, or nearer",
+        note="ours no farther from the truth",
+    ),
+    Stated(
+        r"^_ibl_passiveRFM.times.npy: (theirs only|other)",
+        "a file of noise that is not the session's gives no times; ibllib gives some",
+        damage=("other_noise",),
+    ),
+    Stated(
+        r"^trials: only theirs fails: (ValueError in _index_tricks_impl"
+        r"|AssertionError in ephys_fpga.get_protocol_period)",
+        "a line of the state machine without spacers: the passive protocol's own suffice; ibllib "
+        "fails",
+    ),
+    Stated(
+        r"^_ibl_passive(Gabor|Stims).table.csv:.* ours only",
+        "what was shown and played is saved even if it is not the sequence of the settings, "
+        "without what gratings looked like; ibllib saves nothing",
+    ),
+    Stated(
+        r"^_ibl_passiveGabor.*: unknown in ours",
+        "gratings have no looks if stimuli came in another order than that of the settings' "
+        "sequence; ibllib looks at the order only if each sound and pulse is as expected",
+        damage=("another",),
+    ),
+    Stated(
+        r"^_ibl_passivePeriods.*:(passiveProtocol|taskReplay): other values by 1e-[34]",
+        "a protocol ends where the spacer of the next one begins; ibllib finds it to 1 ms",
+    ),
+    Stated(
+        r"^pin_state: other",
+        "trials without sounds have none; ibllib counts an unknown one for each",
+        note="a trial without sounds",
+    ),
+    Stated(
         r"^trials: only theirs fails: IndexError in ephys_fpga._rotary_encoder",
         "an encoder that is silent costs the wheel; in ibllib it costs the session",
     ),

@@ -173,6 +173,22 @@ def test_protocols_are_told_apart_by_their_spacers():
     assert protocol_period(fronts(trials), 0) is None
 
 
+def test_a_spacer_is_that_of_the_rigs() -> None:
+    """Given the rises of the rigs' own library (iblutil 1.20.0), then they are found."""
+    ms = [70, 194.286, 372.857, 605.714, 892.857, 1234.286, 1630, 2080, 2530, 2925.714, 3267.143,
+          3554.286, 3787.143, 3965.714, 4090]  # fmt: skip
+    rises = 5 + np.array(ms) / 1000
+    line = fronts(np.sort(np.concatenate([rises, rises + 0.05, [20.0, 20.1]])))
+    np.testing.assert_allclose(find_spacers(line), [5.0], atol=1e-5)
+    assert protocol_period(line, 0) == pytest.approx((9.59, np.inf), abs=1e-5)
+
+
+def test_a_protocol_without_rewards_gives_no_pulses_after_its_spacer() -> None:
+    line = fronts(spacer_at(5.0, 40.0))
+    assert protocol_period(line, 1) is None
+    assert protocol_period(line, 1, also_silent=True) == pytest.approx((40.0 + LENGTH, np.inf))
+
+
 def test_the_files_of_pulses_have_the_reference_s_names():
     some = Pulses(*(np.zeros(1) for _ in range(3)))
     assert list(some.files()) == [

@@ -14,6 +14,9 @@ from lab.simulate.board import WIRES, BoardClock, write_board
 from lab.simulate.habituation import simulate_habituation
 from lab.tasks.run import orders, run
 from shared.model.task import RunResult
+from shared.science.behaviour.pregenerated import SEQUENCES
+from shared.science.behaviour.replayed import replay_of
+from shared.science.clocks.spacers import RISES, WIDTH
 from shared.tasks.planning import plan, unprocessed
 from shared.tasks.states import Status
 
@@ -63,12 +66,18 @@ def test_a_trial_of_habituation_without_its_grey_screen_has_no_start(tmp_path: P
 SPACER = np.array([1, 2, 4, 8, 16, 32, 64, 128, 192, 224, 240, 248, 252, 254, 255, 256]) / 60
 
 
-def replayed(folder: Path) -> dict[str, np.ndarray]:
-    """Write a passive session; return what was shown and played, s."""
+def replayed(
+    folder: Path, collection: str = "raw_behavior_data", **settings: object
+) -> dict[str, np.ndarray]:
+    """Write a passive session; return what was shown and played, s.
+
+    In ``raw_task_data_01`` it comes after a protocol that ends at 1 s, and before another.
+    """
     rng = np.random.default_rng(1)
-    raw = folder / "raw_behavior_data"
+    raw = folder / collection
     raw.mkdir(parents=True)
     told = {"PYBPOD_PROTOCOL": "_iblrig_tasks_passiveChoiceWorld", "IBLRIG_VERSION": "8.29.0"}
+    told |= settings
     (raw / "_iblrig_taskSettings.raw.json").write_text(json.dumps(told))
     # the square is flipped at random frames of the noise
     noise = rng.integers(0, 2, (15, 15, 600)).astype(np.uint8) * 255
@@ -84,16 +93,24 @@ def replayed(folder: Path) -> dict[str, np.ndarray]:
                         gratings, gratings + 0.3])
     )  # fmt: skip
     tones, bursts, valve = gratings[:8] + 0.7, gratings[8:14] + 0.7, gratings[14:] + 0.7
+    state_machine = [valve, valve + 0.12]
+    if told.get("SKIP_EVENT_REPLAY"):
+        screen, state_machine = screen[screen < gratings[0]], []
+        tones, bursts = np.empty(0), np.empty(0)
+    if collection != "raw_behavior_data":
+        # it begins at 1 s, on a board that was started 7 s before
+        state_machine += [begin + RISES + edge for begin in (-6, 0.4, 140) for edge in (0, WIDTH)]
+        state_machine += [np.array([-1.0, -0.9, 148, 148.1])]
     changes = {name: np.empty(0) for name in (*WIRES, "bpod")} | {
         "frame2ttl": screen,
         "audio": np.sort(np.concatenate([tones, tones + 0.1, bursts, bursts + 0.5])),
-        "bpod": np.sort(np.concatenate([valve, valve + 0.12])),
+        "bpod": np.sort(np.concatenate([*state_machine, []])),
         "imec_sync": np.arange(0.5, 150, 0.5),
     }
     lines = {name: CLOCK.read(times) for name, times in changes.items()}
     write_board(lines, CLOCK, folder)
-    return {"gratings": gratings, "tones": tones, "valve": valve, "bursts": bursts,
-            "frames": frames, "start": np.array([first])}  # fmt: skip
+    return {"screen": screen, "gratings": gratings, "tones": tones, "valve": valve,
+            "bursts": bursts, "frames": frames, "start": np.array([first])}  # fmt: skip
 
 
 def test_what_a_passive_protocol_showed_is_found(tmp_path: Path) -> None:
@@ -115,6 +132,114 @@ def test_what_a_passive_protocol_showed_is_found(tmp_path: Path) -> None:
         np.testing.assert_allclose(stims[column].dropna(), CLOCK.read(truth[name]), atol=1e-3)
     mapping = np.load(alf / "_ibl_passiveRFM.times.npy")
     np.testing.assert_allclose(mapping, CLOCK.read(truth["frames"]), atol=1.5 / 60)
+
+
+def test_a_passive_protocol_without_replay_ends_where_the_next_one_begins(tmp_path: Path) -> None:
+    """Given that it gave no pulse of its own, then it is told from its neighbours all the same."""
+    truth = replayed(tmp_path, "raw_task_data_01", SKIP_EVENT_REPLAY=True)
+    done("sync.pulses", tmp_path)
+    given = {"collection": "raw_task_data_01", "output_collection": "alf/task_01"}
+    (order,) = orders("task.passive", tmp_path, given)
+    result = run(order, tmp_path, tmp_path)
+    assert result.status == Status.COMPLETE.label, result.error
+    folder = tmp_path / "alf/task_01"
+    periods = pd.read_csv(folder / "_ibl_passivePeriods.intervalsTable.csv", index_col=0)
+    begins = CLOCK.read(truth["start"])[0] - 4
+    assert periods["passiveProtocol"]["start"] == pytest.approx(begins, abs=2e-3)
+    assert periods["passiveProtocol"]["stop"] == pytest.approx(
+        CLOCK.read(np.array(140.0)), abs=2e-3
+    )
+    assert periods["taskReplay"].isna().all()
+    assert not (folder / "_ibl_passiveStims.table.csv").exists()
+    assert (folder / "_ibl_passiveRFM.times.npy").exists()
+
+
+def test_noise_that_was_cut_short_costs_its_own_times_only(tmp_path: Path) -> None:
+    replayed(tmp_path)
+    path = tmp_path / "raw_behavior_data/_iblrig_RFMapStim.raw.bin"
+    path.write_bytes(path.read_bytes()[:-7])
+    done("sync.pulses", tmp_path)
+    done("task.passive", tmp_path)
+    made = {each.name for each in (tmp_path / "alf").iterdir()}
+    assert "_ibl_passiveRFM.times.npy" not in made
+    assert {"_ibl_passiveGabor.table.csv", "_ibl_passiveStims.table.csv"} <= made
+
+
+def sequences(folder: Path) -> Path:
+    """Write sequence 0 of rigs before version 8, and another in the table of later ones."""
+    folder.mkdir()
+    kinds = np.array(list("G" + "GT" * 8 + "GN" * 6 + "GV" * 6))
+    looks = np.column_stack([np.arange(21.0), np.linspace(0, 1, 21), np.zeros(21)])
+    np.save(folder / "session_0_passive_stimIDs.npy", kinds)
+    np.save(folder / "session_0_passive_pcs.npy", looks)
+    table = pd.DataFrame({"session_id": 0, "stim_type": kinds, "stim_phase": np.nan})
+    for i, name in enumerate(("position", "contrast", "stim_phase")):
+        table.loc[table["stim_type"] == "G", name] = 100 + looks[:, i]
+    table.to_parquet(folder / "passiveChoiceWorld_trials_fixtures.pqt")
+    return folder
+
+
+@pytest.mark.parametrize(("version", "more"), [("7.2.2", 0), ("8.29.0", 100), ("", 0)])
+def test_gratings_look_as_the_sequence_of_the_rig_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, more: int
+) -> None:
+    """Given that the first one was blank, then each looks as the one before it should have."""
+    monkeypatch.setenv(SEQUENCES, str(sequences(tmp_path / "sequences")))
+    session = tmp_path / "session"
+    replayed(session, IBLRIG_VERSION=version, SESSION_TEMPLATE_ID=0)
+    done("sync.pulses", session)
+    done("task.passive", session)
+    gabors = pd.read_csv(session / "alf/_ibl_passiveGabor.table.csv", index_col=0)
+    np.testing.assert_allclose(gabors["position"], more + np.arange(20))
+    np.testing.assert_allclose(gabors["contrast"], more + np.linspace(0, 1, 21)[:20])
+
+
+def test_what_came_in_another_order_than_the_sequence_has_no_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sequences(tmp_path / "sequences")
+    kinds = np.array(list("G" + "GV" * 6 + "GN" * 6 + "GT" * 8))
+    np.save(folder / "session_0_passive_stimIDs.npy", kinds)
+    monkeypatch.setenv(SEQUENCES, str(folder))
+    session = tmp_path / "session"
+    replayed(session, IBLRIG_VERSION="7.2.2", PREGENERATED_SESSION_NUM="0")
+    done("sync.pulses", session)
+    done("task.passive", session)
+    gabors = pd.read_csv(session / "alf/_ibl_passiveGabor.table.csv", index_col=0)
+    assert gabors["start"].notna().all()
+    assert gabors["position"].isna().all()
+
+
+def test_rigs_that_played_a_tone_instead_of_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SEQUENCES, str(sequences(tmp_path / "sequences")))
+    told = {"SESSION_TEMPLATE_ID": 0, "NUM_STIM_PRESENTATIONS": 50}
+    replay = replay_of(told, (8, 12, 0))
+    assert replay is not None
+    # a longer protocol begins the sequence again
+    assert (replay.kinds.size, replay.count("N"), replay.count("T")) == (50, 0, 18)
+    later = replay_of(told, (8, 28, 0))
+    assert later is not None
+    assert later.count("N") == 6
+
+
+def test_long_pulses_beside_the_sounds_of_some_rigs_are_left_out(tmp_path: Path) -> None:
+    """Given rig 6.4.2, which recorded longer pulses, too, then valve and sounds are there."""
+    truth = replayed(tmp_path, IBLRIG_VERSION="6.4.2")
+    extra = truth["gratings"][-1] + 3
+    changes = {name: np.empty(0) for name in (*WIRES, "bpod")} | {
+        "frame2ttl": truth["screen"],
+        "audio": np.sort(np.concatenate([truth["tones"], truth["tones"] + 0.1,
+                                         [extra, extra + 1.5]])),
+        "imec_sync": np.arange(0.5, 150, 0.5),
+    }  # fmt: skip
+    write_board({name: CLOCK.read(times) for name, times in changes.items()}, CLOCK, tmp_path)
+    done("sync.pulses", tmp_path)
+    done("task.passive", tmp_path)
+    stims = pd.read_csv(tmp_path / "alf/_ibl_passiveStims.table.csv", index_col=0)
+    assert stims["toneOn"].notna().sum() == 8
+    assert stims["noiseOn"].isna().all()
 
 
 def test_a_passive_protocol_without_its_spacers_is_told(tmp_path: Path) -> None:

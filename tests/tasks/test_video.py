@@ -119,11 +119,54 @@ def test_without_a_board_the_state_machine_times_the_left_camera(tmp_path: Path)
     told = done("video.times", truth).facts
     assert told is not None
     times = np.load(truth.session / "alf/_ibl_leftCamera.times.npy")
-    found = times - truth.films["left"].times
-    heard = truth.films["left"].times < truth.table["intervals_1"].iloc[-1]
-    assert np.abs(found[heard]).max() < FRAME
+    # Those after the last trial, too: they have no pulse, and continue at the camera's rate.
+    assert np.abs(times - truth.films["left"].times).max() < FRAME
     assert told.extended_qc["_videoLeft_dropped_frames"] == ["FAIL", 3, 0]
     assert told.extended_qc["_sync_leftCamera_method"] == "pins"
+
+
+@pytest.mark.parametrize("clock", [CLOCK, None])
+def test_a_film_that_begins_after_the_first_sound_is_timed_by_the_pauses_between_them(
+    tmp_path: Path, clock: BoardClock | None
+) -> None:
+    """Given a film of the last trials, its first sound is not taken for the session's."""
+    rate = None if clock else 30.0
+    late = SimulatedCamera(fps=rate, lost=(), before=int((rate or 60) * 9))
+    truth = rig(tmp_path, late, clock=clock)
+    if clock:
+        done("sync.pulses", truth)
+    told = done("video.times_nidq" if clock else "video.times", truth).facts
+    assert told is not None
+    times = np.load(truth.session / "alf/_ibl_leftCamera.times.npy")
+    assert truth.films["left"].times[0] > truth.table["goCue_times"].iloc[0]
+    assert np.abs(times - truth.films["left"].times).max() < FRAME
+    assert told.extended_qc["_sync_leftCamera_method"] == "pins"
+
+
+def test_signals_of_frames_that_the_board_lost_or_added_move_no_other_frame(
+    tmp_path: Path,
+) -> None:
+    """Given two pulses of the camera that the board missed and one of no frame."""
+    truth = rig(tmp_path, SimulatedCamera(lost=(50,)))
+    done("sync.pulses", truth)
+    parts = ("times", "channels", "polarities")
+    folder = truth.session / "raw_ephys_data"
+    times, channels, polarities = (np.load(folder / f"_spikeglx_sync.{n}.npy") for n in parts)
+    camera = np.flatnonzero(channels == 0)
+    gone = camera[[400, 401, 402, 403]]
+    extra = times[camera[1000]] + np.array([0.011, 0.0112])
+    times, channels, polarities = (
+        np.append(np.delete(old, gone), new)
+        for old, new in ((times, extra), (channels, [0, 0]), (polarities, [1, -1]))
+    )
+    order = np.argsort(times, kind="stable")
+    for name, values in zip(parts, (times, channels, polarities), strict=True):
+        np.save(folder / f"_spikeglx_sync.{name}.npy", values[order])
+    done("video.times_nidq", truth)
+    found = np.load(truth.session / "alf/_ibl_leftCamera.times.npy")
+    off = np.abs(found - truth.films["left"].times)
+    assert np.sum(off > FRAME) <= 1  # of the extra one and its neighbour one is kept
+    assert off.max() < 0.5 / 60
 
 
 def test_films_that_are_not_compressed_are_and_frames_are_the_same(tmp_path: Path) -> None:

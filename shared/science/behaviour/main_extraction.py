@@ -46,10 +46,28 @@ def protocol_number(collection: str) -> int | None:
     return int(number[1]) if number else None
 
 
+@dataclass(frozen=True)
+class OfProtocol:
+    """What the main clock recorded while a protocol ran.
+
+    Attributes
+    ----------
+    pulses : Pulses
+    wiring : mapping
+        The line of each device.
+    end : float
+        When the next protocol began, or the recording's last change; s.
+    """
+
+    pulses: Pulses
+    wiring: Mapping[str, int]
+    end: float
+
+
 def pulses_of_protocol(
-    session: Path, collection: str, sync_collection: str
-) -> tuple[Pulses, Mapping[str, int]]:
-    """Return the main clock's pulses while a protocol ran, and the line of each device.
+    session: Path, collection: str, sync_collection: str, *, also_silent: bool = False
+) -> OfProtocol:
+    """Return what the main clock recorded while a protocol ran.
 
     Parameters
     ----------
@@ -58,6 +76,8 @@ def pulses_of_protocol(
     collection, sync_collection : str
         Folders within it of the task's raw files, and of the main clock's pulses (as
         `read_main_pulses` takes it).
+    also_silent : bool
+        Whether the session has protocols that end without a pulse of the state machine.
 
     Raises
     ------
@@ -66,9 +86,12 @@ def pulses_of_protocol(
     """
     main = read_main_pulses(session, sync_collection)
     pulses, wiring = main.pulses, main.wiring
-    number = protocol_number(collection)
-    period = None if number is None else protocol_period(pulses.of(wiring["bpod"]), number)
-    return (pulses.between(*period) if period else pulses), wiring
+    number, last = protocol_number(collection), float(np.max(pulses.times, initial=0.0))
+    line = pulses.of(wiring["bpod"])
+    period = None if number is None else protocol_period(line, number, also_silent=also_silent)
+    if period is None:
+        return OfProtocol(pulses, wiring, last)
+    return OfProtocol(pulses.between(*period), wiring, min(period[1], last))
 
 
 def extract_on_main_clock(session: Path, collection: str, sync_collection: str) -> MainExtraction:

@@ -90,18 +90,22 @@ def correct(task: RawTask, trials: Mapping[str, np.ndarray]) -> dict[str, np.nda
     return {"probabilityLeft": _probabilities(blocks, left_shown)}
 
 
+def folders() -> list[Path]:
+    """Return the folders that may have sequences: the one that is named, and ibllib's own."""
+    named = [Path(os.environ[SEQUENCES])] if os.environ.get(SEQUENCES) else []
+    spec = find_spec("ibllib")
+    places = (spec.submodule_search_locations or []) if spec else []
+    return named + [Path(place) / "io" / "extractors" / "ephys_sessions" for place in places]
+
+
 def _sequence(task: RawTask) -> Floats | None:
     """Return the rows of the sequence that the trials ran: (n, 5); None if it is not available.
 
     Columns: position (deg), contrast, quiescence (s), phase (rad), probability of left.
     """
     number = sequence_number(task.settings)
-    folders = [Path(os.environ[SEQUENCES])] if os.environ.get(SEQUENCES) else []
-    if spec := find_spec("ibllib"):
-        places = spec.submodule_search_locations or []
-        folders += [Path(place) / "io" / "extractors" / "ephys_sessions" for place in places]
     n = len(task.trials)
-    for folder in folders:
+    for folder in folders():
         for name in (f"session_{number}_ephys_pcqs.npy", f"pcqs_session_{number}.npy"):
             if number and (folder / name).is_file():
                 rows = np.load(folder / name, allow_pickle=False)

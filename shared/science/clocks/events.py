@@ -77,7 +77,7 @@ def match_events(ours: Floats, theirs: Floats, tolerance: float = BIN) -> Matche
         Times of the same kind of event by either clock, rising, s. Either may lack some, or have
         extra ones.
     tolerance : float
-        Distance (s) within which two events are the same.
+        Distance (s) within which two events are the same; less than most events are apart.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def match_events(ours: Floats, theirs: Floats, tolerance: float = BIN) -> Matche
     """
     if min(ours.size, theirs.size) < 2:
         return None
-    offset = _offset(ours, theirs)
+    offset = _offset(ours, theirs, tolerance)
     pairs = pair_nearest(ours + offset, theirs, tolerance)
     if pairs[0].size < 2:
         return None
@@ -100,13 +100,13 @@ def match_events(ours: Floats, theirs: Floats, tolerance: float = BIN) -> Matche
     return Matched(mine, others, ours[mine], theirs[others])
 
 
-def _offset(ours: Floats, theirs: Floats) -> float:
-    """Return the shift of our times with which most events fall on theirs (s)."""
+def _offset(ours: Floats, theirs: Floats, width: float) -> float:
+    """Return the shift with which most of our events fall into bins of theirs (s)."""
     start = min(ours[0], theirs[0])
-    length = int(np.ceil((max(ours[-1], theirs[-1]) - start) / BIN)) + 1
+    length = int(np.ceil((max(ours[-1], theirs[-1]) - start) / width)) + 1
     a, b = np.zeros(length), np.zeros(length)
-    a[((ours - start) / BIN).astype(int)] = 1
-    b[((theirs - start) / BIN).astype(int)] = 1
+    a[((ours - start) / width).astype(int)] = 1
+    b[((theirs - start) / width).astype(int)] = 1
     # Number of coincident events for each shift by whole bins from -(length - 1) on.
     size = 2 * length - 1
     together = np.fft.irfft(np.fft.rfft(b, size) * np.fft.rfft(a, size).conj(), size)
@@ -114,11 +114,11 @@ def _offset(ours: Floats, theirs: Floats) -> float:
     # Events on both sides of a bin's edge count for two bins: their middle is the shift.
     both = together[1:] + together[:-1]
     best = int(np.argmax(both))
-    rough = (best + 0.5 - (length - 1)) * BIN
+    rough = (best + 0.5 - (length - 1)) * width
     nearest = theirs[np.clip(np.searchsorted(theirs, ours + rough), 0, theirs.size - 1)]
     before = theirs[np.clip(np.searchsorted(theirs, ours + rough) - 1, 0, theirs.size - 1)]
     away = np.concatenate([nearest, before]) - np.concatenate([ours, ours])
-    near = away[np.abs(away - rough) <= BIN]
+    near = away[np.abs(away - rough) <= width]
     return float(np.median(near)) if near.size else rough
 
 

@@ -1,7 +1,7 @@
 """The periods of a session's protocols in a recording.
 
 A rig (iblrig 8) begins every protocol with a spacer: fifteen pulses of the state machine whose
-intervals grow and shrink again (iblutil 1.20.0, ``Spacer``).
+intervals grow and shrink again, with the longest twice (iblutil 1.20.0, ``Spacer``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ WIDTH = 0.05
 """Length of each pulse (s)."""
 
 _GAPS = np.linspace(0.02, 0.4, 8)
-RISES = np.cumsum(np.concatenate([_GAPS, _GAPS[-2::-1]]) + WIDTH)
+RISES = np.cumsum(np.concatenate([_GAPS, _GAPS[:0:-1]]) + WIDTH)
 """Rise times of a spacer's pulses, from its beginning (s)."""
 
 LENGTH = float(RISES[-1]) + 10 * WIDTH
@@ -34,7 +34,9 @@ def find_spacers(fronts: Fronts) -> Floats:
     return groups[away < EXACT, 0] - RISES[0]
 
 
-def protocol_period(fronts: Fronts, number: int) -> tuple[float, float] | None:
+def protocol_period(
+    fronts: Fronts, number: int, *, also_silent: bool = False
+) -> tuple[float, float] | None:
     """Return the start and end of a protocol.
 
     Parameters
@@ -44,6 +46,8 @@ def protocol_period(fronts: Fronts, number: int) -> tuple[float, float] | None:
     number : int
         Number of the protocol in the session, from 0. A spacer without later pulses does not
         count: the protocol was started and stopped at once.
+    also_silent : bool
+        Whether it counts all the same: a protocol without rewards gives no later pulses.
 
     Returns
     -------
@@ -55,6 +59,6 @@ def protocol_period(fronts: Fronts, number: int) -> tuple[float, float] | None:
     used = [
         (float(begin) + LENGTH, float(end))
         for begin, end in zip(begins, ends, strict=True)
-        if np.any((fronts.times > begin + LENGTH) & (fronts.times < end))
+        if also_silent or np.any((fronts.times > begin + LENGTH) & (fronts.times < end))
     ]
     return used[number] if number < len(used) else None

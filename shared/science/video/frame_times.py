@@ -4,9 +4,12 @@ A camera signals every frame to the main clock, but films lack frames: those bef
 was started, those lost on the way, those after its end. The camera's own count tells which frames
 a film has. The first sound, which both the main clock and a pin of the camera record, tells where
 the count begins among the signals. The rules are those of the IBL pipeline (ibllib 4.1.0,
-``CameraTimestampsFPGA``, ``CameraTimestampsBpod``), except for frames without a signal: these
-continue from the first and last signal at the camera's own rate. The reference begins one period
-too early, and without pins leaves frames untimed, or takes the period for the rate.
+``CameraTimestampsFPGA``, ``CameraTimestampsBpod``), with three exceptions. Frames without a signal
+continue from the first and last signal at the camera's own rate; the reference begins one period
+too early, and without pins leaves frames untimed, or takes the period for the rate. Where the film
+begins after the first sound, sounds are found by the pauses between them; the reference takes the
+film's first sound for the session's first, and its times are wrong by seconds. Signals that the
+main clock lost are filled in; in the reference all later frames are one too early.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 from shared.science.behaviour.raw_task import RawTask
+from shared.science.clocks.events import match_events
 from shared.science.clocks.pulses import Floats, Fronts
 from shared.science.errors import SyncFailed
 from shared.science.video.frame_data import FrameData, Integers
@@ -43,6 +47,15 @@ class SoundRules:
     nearest: bool
     shortest: float
 
+
+MANY = 100
+"""Frames over which the time between two is measured."""
+
+SEEN, NEAR = 1 / 2, 2
+"""Share of the camera's sounds that lie within so many frames of one of the main clock, at least.
+
+By chance a twentieth do: sounds are seconds apart.
+"""
 
 BY_BOARD = SoundRules(2.0, False, 0.0)
 BY_STATE_MACHINE = SoundRules(0.5, True, 5e-3)
@@ -131,11 +144,32 @@ def _by_pins(
     count = count[:n_frames]
     if not np.all(np.diff(count) > 0):
         raise _NoPins("the numbers of the frames do not rise")
-    pin, first_sound = _first_in_common(data, sounds, rules)
+    first = _first_in_common(data, sounds, rules)
+    signs = _regular(signs, data.times, count)
+    timed = _placed(signs, count, *first)
+    seen = _seen_sounds(timed.times, first[0], data.rises, sounds.rises, signs)
+    if seen >= SEEN:
+        return timed
+    # The film began after the first sound, or the clock did not hear the first ones.
+    again = _by_pattern(data, sounds.rises)
+    if again is None:
+        return timed
+    try:
+        other = _placed(signs, count, *again)
+    except _NoPins:
+        return timed
+    if _seen_sounds(other.times, again[0], data.rises, sounds.rises, signs) <= seen:
+        return timed
+    log.warning("the first sound of the film is not the first that the main clock heard")
+    return other
+
+
+def _placed(signs: Floats, count: Integers, pin: int, first_sound: float) -> FrameTimes:
+    """Return the times of frames if one of them saw a sound that began at a moment."""
     if pin >= count.size:
         raise _NoPins("the film ends before the first sound")
     start = int(np.searchsorted(signs, first_sound)) - int(count[pin])
-    period = float(np.median(np.diff(signs)))
+    period = period_of(signs)
     n_before = max(start, 0)
     extrapolated = 0
     if start < 0:
@@ -157,6 +191,76 @@ def _by_pins(
     return FrameTimes(times, "pins", n_before, lost, extrapolated)
 
 
+def _regular(signs: Floats, times: Floats, count: Integers) -> Floats:
+    """Return the signals with lost ones filled in and extra ones left out.
+
+    Only where the camera's own clock and count say that it took its frames regularly.
+    """
+    period = period_of(signs)
+    n = min(times.size, count.size)
+    late = np.abs(np.diff(times[:n]) - np.diff(count[:n]) * period)
+    if np.any(late > period / 2):
+        return signs
+    signs = signs[np.diff(signs, prepend=-np.inf) >= period / 2]
+    gaps = np.diff(signs)
+    lost = np.maximum(np.rint(gaps / period).astype(int) - 1, 0)
+    if not lost.any():
+        return signs
+    log.warning("the main clock lost %d of the camera's signals", lost.sum())
+    at = np.repeat(np.arange(gaps.size), lost)
+    number = np.arange(at.size) - np.repeat(np.cumsum(lost) - lost, lost) + 1
+    return np.sort(np.concatenate([signs, signs[at] + gaps[at] * number / (lost[at] + 1)]))
+
+
+def period_of(signs: Floats) -> float:
+    """Return the time between two frames, s.
+
+    The state machine writes times to 0.1 ms, which is too coarse for one step: at 30 Hz frames
+    without a signal would drift by a millisecond a second.
+    """
+    apart = min(MANY, signs.size - 1)
+    return float(np.median(signs[apart:] - signs[:-apart])) / apart
+
+
+def _seen_sounds(
+    times: Floats, anchor: int, rises: Integers, begins: Floats, signs: Floats
+) -> float:
+    """Return the share of the pin's rises, but for the anchor, that lie where a sound began."""
+    at = times[rises[(rises < times.size) & (rises != anchor)]]
+    at = at[(at >= max(signs[0], begins[0])) & (at <= min(signs[-1], begins[-1]))]
+    if not at.size:
+        return 1.0
+    near = np.searchsorted(begins, at)
+    away = np.minimum(
+        np.abs(at - begins[np.maximum(near - 1, 0)]),
+        np.abs(begins[np.minimum(near, begins.size - 1)] - at),
+    )
+    return float(np.mean(away <= NEAR * period_of(signs)))
+
+
+def _by_pattern(data: FrameData, begins: Floats) -> tuple[int, float] | None:
+    """Return a frame and the sound that it saw, by the pauses between sounds; None if unclear."""
+    assert data.times is not None  # noqa: S101 - for the types: checked before
+    rises = data.rises[data.rises < data.times.size]
+    matched = match_events(data.times[rises], begins) if rises.size > 1 else None
+    if matched is None:
+        return None
+    shifts = matched.their_times - matched.our_times
+    usual = int(np.argmin(np.abs(shifts - np.median(shifts))))
+    return int(rises[matched.ours[usual]]), float(matched.their_times[usual])
+
+
+def _long_enough(sounds: Fronts, rules: SoundRules) -> Floats:
+    """Return the changes of the sounds without those that a camera cannot see."""
+    times = sounds.times
+    if rules.shortest:
+        short = np.flatnonzero(np.diff(times) < rules.shortest)
+        times = np.delete(times, np.concatenate([short, short + 1]))
+    if times.size < 2:
+        raise _NoPins("all sounds are too short for a camera")
+    return times
+
+
 def _first_in_common(data: FrameData, sounds: Fronts, rules: SoundRules) -> tuple[int, float]:
     """Return the frame of the first sound that both recorded, and when that sound began."""
     assert data.times is not None  # noqa: S101 - for the types: checked before
@@ -170,12 +274,7 @@ def _first_in_common(data: FrameData, sounds: Fronts, rules: SoundRules) -> tupl
         raise _NoPins("the camera's clock does not rise")
     if rises.size + falls.size == sounds.times.size:
         return int(rises[0]), float(sounds.times[0])
-    times = sounds.times
-    if rules.shortest:
-        short = np.flatnonzero(np.diff(times) < rules.shortest)
-        times = np.delete(times, np.concatenate([short, short + 1]))
-    if times.size < 2:
-        raise _NoPins("all sounds are too short for a camera")
+    times = _long_enough(sounds, rules)
     begins, ends = times[::2], times[1::2]
     of_rise = assign(begins - times[0], data.times[rises] - data.times[rises[0]], rules)
     of_fall = assign(ends - times[1], data.times[falls] - data.times[falls[:1]], rules)
@@ -206,7 +305,7 @@ def _by_counts(signs: Floats, n_frames: int, reason: str) -> FrameTimes:
     """Return the last signals, one per frame; if there are too few they continue at their rate."""
     before = max(signs.size - n_frames, 0)
     lacking = max(n_frames - signs.size, 0)
-    period = float(np.median(np.diff(signs)))
+    period = period_of(signs)
     beyond = signs[-1] + (np.arange(lacking) + 1) * period
     times = np.concatenate([signs[before:], beyond])
     return FrameTimes(times, "counts", before, 0, lacking, reason)

@@ -237,7 +237,7 @@ def _rate(times: Floats, expected: CameraSettings | None) -> Told:
 
 
 def _pins(film: FilmFacts, data: FrameData, sounds: Fronts | None) -> Told:
-    if data.pin is None or sounds is None or not sounds.times.size:
+    if data.pin is None or sounds is None:
         return ["NOT_SET"]
     off = int(data.pin.size - film.n_frames)
     rises = int(np.sum(np.diff(data.pin.astype(np.int8)) == 1))
