@@ -28,7 +28,7 @@ STOP_SECONDS = 2
 """How long a process that has failed may take to end."""
 
 PART = 1 << 20
-"""Bytes read at once."""
+"""Bytes read or written at once."""
 
 AT_ONCE = 64
 """Concurrent invocations through the API Gateway; the API's own queue lets fewer through
@@ -102,8 +102,7 @@ def _exchanged(system: Any, message: dict[str, Any], seconds: float) -> dict[str
     """Write one message to a process and return its answer, or an error after `seconds`."""
     until = time.monotonic() + seconds
     try:
-        system.stdin.buffer.write(json.dumps(message).encode() + b"\n")
-        system.stdin.buffer.flush()
+        _write(system.stdin.fileno(), json.dumps(message).encode() + b"\n", until)
         for place, line in enumerate(_lines(system.stdout.fileno(), until), 1):
             answer = _decoded(line)
             if answer is not None:
@@ -116,6 +115,18 @@ def _exchanged(system: Any, message: dict[str, Any], seconds: float) -> dict[str
     except (OSError, ValueError) as error:
         return {"status": "error", "error": str(error)}
     return {"status": "error", "error": "Worker process died"}
+
+
+def _write(pipe: int, message: bytes, until: float) -> None:
+    """Write all of a message to a pipe; TimeoutError at a monotonic time if nobody reads it."""
+    os.set_blocking(pipe, False)
+    writable = select.poll()
+    writable.register(pipe, select.POLLOUT)
+    left = memoryview(message)
+    while left:
+        if not writable.poll(max(0.0, 1000 * (until - time.monotonic()))):
+            raise TimeoutError
+        left = left[os.write(pipe, left[:PART]) :]
 
 
 def _lines(pipe: int, until: float) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 from infra.local import invocations
 
 FUNCTION = """
-import json, os, sys
+import json, os, sys, time
 for line in sys.stdin:
     event = json.loads(line)["event"]
     what = event["do"]
@@ -23,6 +24,9 @@ for line in sys.stdin:
         os._exit(1)
     if what == "hang":
         sys.stdin.read()
+    if what == "stop reading":
+        print(json.dumps({"status": "ok", "result": None}), flush=True)
+        time.sleep(60)
     if what == "print":
         print("{a library prints", event["times"] * "\\n{}\\n")
     if what == "fail":
@@ -105,6 +109,18 @@ def test_a_function_that_overruns_its_time_is_ended() -> None:
     assert process.poll() is not None
 
 
+def test_a_function_that_no_longer_reads_is_ended_after_its_time() -> None:
+    # Given a process that answers, and then reads no more
+    worker = Worker(seconds=60)
+    assert ask(worker, "stop reading")["status"] == "ok"
+    process = worker._proc
+    # When more is sent than its pipe takes, then the request ends with the function's time
+    worker.config["Timeout"] = 0.05
+    answer = ask(worker, "give", "x" * 3_000_000)
+    assert answer["error"] == "Task timed out after 0.05 seconds"
+    assert process.poll() is not None
+
+
 def test_an_invocation_has_the_context_of_its_request() -> None:
     from contextvars import ContextVar
 
@@ -141,11 +157,8 @@ def test_an_invocation_goes_on_when_its_client_has_hung_up() -> None:
 
 
 def test_a_process_that_is_gone_is_an_error() -> None:
-    gone = SimpleNamespace(
-        stdin=SimpleNamespace(buffer=SimpleNamespace(write=_broken)), stdout=None
-    )
-    assert invocations._exchanged(gone, {}, 1)["status"] == "error"
-
-
-def _broken(_: bytes) -> None:
-    raise BrokenPipeError("broken pipe")
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as stdin:
+        gone = SimpleNamespace(stdin=stdin, stdout=None)
+        assert invocations._exchanged(gone, {}, 1)["status"] == "error"
