@@ -80,7 +80,9 @@ def run_import(
     try:
         _open_chapter(journal, source, target.url, restart)
         with _progress(console, quiet=as_json) as progress:
-            job(Carrier(Client(target), journal, dry_run=dry_run, progress=progress))
+            carrier = Carrier(Client(target), journal, dry_run=dry_run, progress=progress)
+            job(carrier)
+            carrier.end()
         journal.set("finished", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         report = _save_report(journal, report_path, dry_run)
     except RepositoryTaken as error:

@@ -154,6 +154,7 @@ ROUTES: Mapping[str, Rule] = {
     "GET /images/{}": Rule(ACCOUNTS),
     "POST /lines/{}/zygosities": Rule(MEMBERS, own_lab=True, stock=True),
     "POST /import": Rule(ADMINISTRATORS),
+    "POST /import/end": Rule(ADMINISTRATORS),
     "GET /export": Rule(ADMINISTRATORS),
     "GET /webhooks/{}/deliveries": Rule(MANAGERS, own_lab=True),
     "POST /webhooks/{}/deliveries/{}": Rule(MANAGERS, own_lab=True),

@@ -54,6 +54,10 @@ class TablesChanged(Message, frozen=True, tag="tables"):
     """The ONE client's cache tables need a rebuild (to analysis)."""
 
 
+class SnapshotDue(Message, frozen=True, tag="snapshot"):
+    """Many records are new, so the search index needs a snapshot (to analysis)."""
+
+
 class ReleaseChanged(Message, frozen=True, tag="release.changed"):
     """A release was published, changed or withdrawn, so its pages can be built (to analysis)."""
 
@@ -109,6 +113,7 @@ AnyMessage = (
     | TaskChanged
     | TaskWaits
     | TablesChanged
+    | SnapshotDue
     | ReleaseChanged
     | Finalise
     | IndexDue

@@ -132,6 +132,7 @@ GET    /datasets/{id}/run-record          AVMGDRW
 GET    /uploaded/{path+}                  AVMGDRW
 POST   /new-download                      MGDRW
 POST   /import                            D
+POST   /import/end                       D
 GET    /export                            D
 POST   /tasks/{id}/claim                  W
 POST   /tasks/{id}/heartbeat              W

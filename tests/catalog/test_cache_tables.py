@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,15 +18,16 @@ import shared.work.item  # noqa: F401 - tasks are among what is listed
 from functions.analysis.handler import handler as analysis
 from functions.journal import handler as journal
 from functions.journal.append import append
+from lab.client import RequestRefused
 from shared import catalog
 from shared.catalog import cache_tables, index, snapshot
 from shared.datasets.edit import update_dataset
 from shared.records import aws, documents, feed, objects
 from shared.sessions import store as sessions
 from shared.sessions.delete import delete_session
-from tests.flow import DATE, LAB, SESSION, SUBJECT, Flow, aws_url, flow, npy
+from tests.flow import DATE, LAB, SESSION, SUBJECT, Flow, System, aws_url, flow, npy, system
 
-__all__ = ["aws_url", "flow"]
+__all__ = ["aws_url", "flow", "system"]
 
 pytestmark = pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")
 
@@ -195,3 +199,32 @@ def test_after_many_changes_there_is_a_new_snapshot_soon(
     assert latest["kinds"]["dataset"]["n"] == 6
     # and not another one for the same
     assert "snapshot" not in analysis(message, None)
+
+
+def test_an_import_ends_with_a_snapshot(system: System, tmp_path: Path) -> None:
+    # Given a snapshot, and a lab's folder
+    catalog.write_snapshot()
+    began = snapshot.latest()["at"]
+    folder = tmp_path / "data" / LAB / "Subjects" / SUBJECT / "2020-06-20" / "001" / "alf"
+    folder.mkdir(parents=True)
+    (folder / "spikes.times.npy").write_bytes(npy(1, 2))
+    where = ["--repository", "nas", "--url", "https://nas.example.org"]
+    command = ["import", "folder", str(tmp_path / "data"), *where]
+    # When an administrator imports it
+    done = subprocess.run(
+        [sys.executable, "-c", "from lab.cli import main; main()", *command],
+        env=system.environment_of("admin") | {"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    # Then analysis is asked for a snapshot, whatever it has just built, and it has the rows
+    (asked,) = [m for m in system.flow.messages("analysis") if m["kind"] == "snapshot"]
+    assert {"session", "dataset"} <= set(analysis(asked, None)["snapshot"]["written"])
+    assert snapshot.latest()["at"] > began
+    # and no member can ask for one
+    with pytest.raises(RequestRefused) as refused:
+        system.client("member").post("/import/end", {})
+    assert refused.value.status == 403

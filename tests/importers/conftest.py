@@ -246,6 +246,7 @@ class FakeFornix:
         self.rows: dict[str, dict[str, Row]] = {}
         self.requests: Counter[str] = Counter()
         self.largest = 0
+        self.ends = 0
         self.before: Callable[[str], None] = lambda resource: None
         self.after: Callable[[str], None] = lambda resource: None
 
@@ -262,6 +263,9 @@ class FakeFornix:
         self.rows[resource][unquote(key)] = self.rows[resource][unquote(key)] | body
 
     def post(self, path: str, body: Any = None) -> Any:
+        if path == "/import/end":
+            self.ends += 1
+            return {}
         assert path == "/import"
         rows, resource = body["rows"], body["resource"]
         assert 0 < len(rows) <= 200

@@ -87,6 +87,23 @@ def test_a_dry_run_sends_nothing_and_leaves_no_journal(alyx, fornix, environment
     assert list((tmp_path / "home").rglob("*.sqlite")) == []
 
 
+def test_the_server_is_told_of_the_end_once_and_only_of_new_rows(alyx, fornix, environment):
+    # Given an import with new rows, when it ends, then the server is told so
+    alyx.session()
+    arguments = ("alyx", alyx.url, "--rate", "0")
+    assert run(environment, *arguments, "--dry-run").returncode == 0
+    assert fornix.ends == 0
+    assert run(environment, *arguments).returncode == 0
+    assert fornix.ends == 1
+    # and not again by an import that finds all rows there
+    assert run(environment, *arguments).returncode == 0
+    assert fornix.ends == 1
+    # but where more has come
+    alyx.session()
+    assert run(environment, *arguments).returncode == 0
+    assert fornix.ends == 2
+
+
 def test_a_process_killed_in_the_middle_goes_on(alyx, fornix, environment):
     # Given an import that the system kills in the second round of sessions, of which each is kept
     first = CHUNK * ROUND

@@ -36,8 +36,9 @@ from shared.model.copies import OWN
 from shared.model.dataset import FileRecord
 from shared.model.identity import dataset_path
 from shared.model.json import Faulty, read
+from shared.model.messages import SnapshotDue
 from shared.model.registration import ImportRequest
-from shared.records import documents, keys
+from shared.records import documents, keys, queues
 from shared.records.errors import Exists
 from shared.records.items import Dataset, Pointer
 from shared.sessions import store as sessions
@@ -111,6 +112,16 @@ def take_over() -> dict[str, Any]:
         catalog.start_request()
         waiting = [row for row, _ in invalid]
     return answer
+
+
+@routes.route("/import/end", methods=["POST"])
+def end() -> dict[str, Any]:
+    """Say that an import has ended: the search index and ONE's tables are written anew now.
+
+    Until then each process of the API holds what came as changes beside the last snapshot.
+    """
+    queues.notify("analysis", SnapshotDue())
+    return {}
 
 
 def _request(call: Call) -> tuple[Resource, list[Body]]:
