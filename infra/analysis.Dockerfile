@@ -15,3 +15,5 @@ RUN sed -e '/--hash/d' -e 's/ *\\$//' requirements.lock > constraints.txt \
 COPY functions ./functions
 COPY shared ./shared
 COPY site/results/templates ./site/results/templates
+# Lambda's disk keeps nothing: else each start compiles them.
+RUN python -m compileall -q --invalidation-mode unchecked-hash functions shared
