@@ -11,6 +11,7 @@ digest identifies the inputs of a run, and a repeated message is claimed once.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 10
 """Number of waiting tasks from which a lab's ended sessions are published together."""
+
+REPLACED = "{name} does this now: the session's data ask for it since this task was planned."
+"""Why a task of an earlier plan waits."""
 
 GATHER = 30
 """Seconds for which such sessions are collected."""
@@ -84,7 +88,8 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
         ],
         came=came,
     )
-    write.keep_holds(eid, {new_task.id: new_task.hold for new_task in planned})
+    holds = {new_task.id: new_task.hold for new_task in planned}
+    write.keep_holds(eid, holds | _replaced(read.of_session(eid), planned))
     for task in [*new, *follow(of_probes)]:
         if task.state is Status.WAITING:
             announce(task)
@@ -101,6 +106,25 @@ def _came(planned: Planned, paths: Collection[str]) -> bool:
         return False
     outputs = [output for output in planned.declaration.outputs if output.required]
     return bool(outputs) and not missing(outputs, paths)
+
+
+def _replaced(tasks: Sequence[Task], planned: Sequence[Planned]) -> dict[str, str]:
+    """Return why tasks of an earlier plan wait: another one does their work now.
+
+    So it is where the recording of a session's clock comes after its trials.
+    """
+    instead = {
+        (each.declaration.stands_for, each.arguments.get("collection")): each.name
+        for each in planned
+        if each.declaration.stands_for
+    }
+    wanted = {each.id for each in planned}
+    found = {
+        task.id: instead.get((task.name, json.loads(task.arguments).get("collection")))
+        for task in tasks
+        if task.id not in wanted
+    }
+    return {key: REPLACED.format(name=name) for key, name in found.items() if name}
 
 
 def _first_status(planned: Planned, paths: Collection[str]) -> str:

@@ -54,6 +54,12 @@ WRONG_CLOCK = (
     "the times would be wrong."
 )
 
+NO_SYNC = (
+    "There is no sync recording (nidq) yet, which relates this probe to the behaviour. Upload it "
+    "(raw_ephys_data/*.nidq.*), or name the session's clock in its description (sync)."
+)
+"""Why a probe's tasks wait where nothing says what its clock is related to."""
+
 ON_MAIN_CLOCK = {
     TRIALS.name: TRIALS_NIDQ,
     WHEEL.name: WHEEL_NIDQ,
@@ -130,7 +136,7 @@ def plan(
     held). Habituation has a task of its own. Protocols that are unknown, or known not to be of the
     decision task, have no tasks. Where the session's clock is a board's, its pulses are found
     first, and the decision task uses that clock. Tasks whose data cannot be brought to the
-    session's clock are held.
+    session's clock are held, and so are those of a probe that nothing relates to a clock.
 
     Parameters
     ----------
@@ -149,8 +155,8 @@ def plan(
         The description is not valid.
     """
     planned: list[Planned] = []
-    clock = main_clock(paths, description)
     protocols = protocols_in(paths, description, task_protocol)
+    clock = _clock(paths, description, protocols)
     for collection in _raw_recordings(paths, clock):
         arguments = {"collection": collection}
         planned.append(_plan(session, EPHYS, COMPRESS, None, planned, given=arguments))
@@ -165,13 +171,15 @@ def plan(
     for collection in _probes(paths):
         arguments = {"collection": collection}
         planned.append(_plan(session, EPHYS, RAW_QUALITY, None, planned, given=arguments))
-        if clock.readable:
+        own, to_sort = _sorting(collection, description)
+        came_sorted = _sorted_elsewhere(paths, to_sort)
+        hold = NO_SYNC if _lacks_sync(collection, paths, clock, description) else None
+        if clock.readable or hold:
             arguments = {"collection": collection, "sync_collection": clock.collection}
             align = ALIGN_PROBES if in_probes else ALIGN
-            planned.append(_plan(session, EPHYS, align, None, planned, given=arguments))
-            own, arguments = _sorting(collection, description)
-            if not _sorted_elsewhere(paths, arguments):
-                planned.append(_plan(session, EPHYS, own, None, planned, given=arguments))
+            planned.append(_plan(session, EPHYS, align, None, planned, hold, arguments))
+            if not came_sorted:
+                planned.append(_plan(session, EPHYS, own, None, planned, hold, to_sort))
     for protocol in protocols:
         replaced = _replaced(protocol, paths)
         for task, evidence in _built_in(protocol, clock):
@@ -235,8 +243,13 @@ def unprocessed(
         The description is not valid.
     """
     covered = {name for one in pipelines().values() for each in one.task for name in each.covers}
-    clock = main_clock(paths, description)
-    probes = {one.removeprefix(RAW_EPHYS) for one in _probes(paths) if clock.readable}
+    protocols = protocols_in(paths, description, task_protocol)
+    clock = _clock(paths, description, protocols)
+    probes = {
+        one.removeprefix(RAW_EPHYS)
+        for one in _probes(paths)
+        if clock.readable or _lacks_sync(one, paths, clock, description)
+    }
     on_bpod = clock.device == "bpod"
     timed = {
         each.label for each in cameras_in(paths) if not on_bpod or each.label == BY_STATE_MACHINE
@@ -248,7 +261,7 @@ def unprocessed(
         and not (device.kind == "neuropixel" and device.name in probes)
     ]
     own = [each for one in pipelines().values() for each in one.task if each.per == "protocol"]
-    for protocol in protocols_in(paths, description, task_protocol):
+    for protocol in protocols:
         if _built_in(protocol, clock) or any(_asked(each, protocol, paths) for each in own):
             continue
         name = protocol.name or "a protocol without a name"
@@ -318,6 +331,32 @@ def _of_camera(
     else:
         return
     yield video.MOTION, None, arguments | by_task
+
+
+def _clock(
+    paths: Collection[str], description: Mapping[str, Any] | None, protocols: list[Protocol]
+) -> MainClock:
+    """Return the clock of a session.
+
+    Without a description and a sync recording, the protocol says it, as in the reference (ibllib
+    4.1.0, ``get_acquisition_description``): those of ephys rigs are beside a board, whose
+    recording has not come yet. Others are on the Bpod's clock, whatever is recorded beside them.
+    """
+    clock = main_clock(paths, description)
+    lacking = any(_lacks_sync(probe, paths, clock, description) for probe in _probes(paths))
+    if lacking and any("ephys" in (each.name or "") for each in protocols):
+        return MainClock("nidq", readable=True)
+    return clock
+
+
+def _lacks_sync(
+    probe: str, paths: Collection[str], clock: MainClock, description: Mapping[str, Any] | None
+) -> bool:
+    """Tell whether a probe's spikes are to be sorted, and nothing says what its clock is."""
+    if clock.device != "bpod" or (description or {}).get("sync"):
+        return False
+    _, given = _sorting(probe, description)
+    return not _sorted_elsewhere(paths, given)
 
 
 def _recorded(paths: Collection[str], clock: MainClock) -> bool:

@@ -49,9 +49,26 @@ def test_what_came_sorted_is_not_sorted_again_and_what_was_sorted_here_is_planne
     assert len(sorting([*BOARD, *PROBE, "alf/probe00/tridesclous2/spikes.times.npy"])[0]) == 1
 
 
-def test_without_a_main_clock_nothing_is_sorted_and_that_is_said():
-    assert sorting(PROBE)[0] == []
-    assert "no recording of its spikes beside that of an NI board" in unprocessed(PROBE)[0]
+def test_without_a_sync_recording_the_sorting_is_held_with_that_reason():
+    planned = {task.name: task for task in plan(EID, PROBE)}
+    for name in ("ephys.align", "ephys.sort"):
+        assert "no sync recording (nidq)" in (planned[name].hold or "")
+    assert unprocessed(PROBE) == []
+    # When it comes, it is the same tasks that go on
+    later = {task.name: task for task in plan(EID, [*BOARD, *PROBE])}
+    for name in ("ephys.align", "ephys.sort"):
+        assert (later[name].id, later[name].hold) == (planned[name].id, None)
+
+
+def test_a_probe_beside_a_clock_that_cannot_be_read_is_not_sorted_and_that_is_said():
+    description = {"sync": {"bpod": {}}}
+    assert sorting(PROBE, description)[0] == []
+    assert "no recording of its spikes beside" in unprocessed(PROBE, description)[0]
+
+
+def test_a_probe_that_came_sorted_needs_no_sync_recording():
+    paths = [*PROBE, "alf/probe00/spikes.times.npy"]
+    assert not {"ephys.align", "ephys.sort"} & {task.name for task in plan(EID, paths)}
 
 
 def test_spikes_beyond_the_last_pulse_go_on_by_the_same_line(tmp_path):
