@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.fuzz.raw import Rng
 from lab.simulate.board import COLLECTION, WIRES
+from shared.science.clocks.spacers import LENGTH, RISES, WIDTH
 
 ANALOG = 16
 """Number of the first analog line, that of the state machine."""
@@ -187,6 +188,26 @@ def restarted(rng: Rng, lines: Lines) -> None:
     at, by = last * float(rng.uniform(0.2, 0.8)), float(rng.choice([0.02, 0.4, 3.0]))
     for line, times in lines.times.items():
         lines.times[line] = np.where(times > at, times + by, times)
+
+
+def between_protocols(rng: Rng, lines: Lines) -> int:
+    """Put the session between two others on the same board; return its number, from 0.
+
+    Each protocol begins with a spacer of the state machine.
+    """
+    pulses = lines.pulses(ANALOG)
+    spacer = np.column_stack([RISES, RISES + WIDTH])
+    number, later = int(rng.integers(2)), 20.0
+    first, last = pulses[0, 0] + later, pulses[-1, 1] + later
+    # to the millisecond, as ibllib looks for them
+    parts = [round(first - LENGTH - 0.3, 3) + spacer, pulses + later]
+    if number:
+        parts += [1.0 + spacer, np.array([[6.0, 6.2]])]
+    if rng.random() < 0.5:
+        parts += [round(last + 9, 3) + spacer, last + np.array([[15.0, 15.1]])]
+    lines.times = {line: times + later for line, times in lines.times.items()}
+    lines.put(ANALOG, np.concatenate(parts))
+    return number
 
 
 BOARD: dict[str, Callable[[Rng, Lines], None]] = {

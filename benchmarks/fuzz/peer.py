@@ -131,7 +131,7 @@ def board(session: Path) -> Refused:
         extractor = kind(session, bpod_trials=trials, bpod_extractor=by_bpod)
         data, _ = extractor.extract(
             sync=pulses, chmap=channels, save=False, task_collection="raw_behavior_data",
-            protocol_number=None,
+            protocol_number=json.loads((session / "protocol.json").read_text()),
         )  # fmt: skip
         save(extractor, data, session / "alf")
         laser(session, by_bpod)

@@ -22,7 +22,7 @@ from benchmarks.fuzz import clocks, films, mice, passives
 from benchmarks.fuzz.bases import Bases, bases, copied, protocol
 from benchmarks.fuzz.compare import Side, differences, notes, read
 from benchmarks.fuzz.encoder import ENCODER
-from benchmarks.fuzz.lines import BOARD, Lines
+from benchmarks.fuzz.lines import BOARD, Lines, between_protocols
 from benchmarks.fuzz.raw import MENDED, TRIALS, Raw, Rng
 from lab.tasks import behaviour, sync
 from shared.science.clocks.probes import TOLERANCE, align_probe
@@ -134,8 +134,15 @@ class Rounds:
             with contextlib.suppress(ValueError, IndexError, KeyError):
                 BOARD[str(name)](rng, lines)
                 damage.append(str(name))
+        number = None
+        if rng.random() < 0.3:
+            with contextlib.suppress(ValueError, IndexError):
+                number = between_protocols(rng, lines)
+                damage.append("between_protocols")
+        (target / "protocol.json").write_text(json.dumps(number))
         lines.write(target)
-        return _name(base), damage, *self._both(target, "board", _mended(raw, damage))
+        mended = _mended(raw, damage)
+        return _name(base), damage, *self._both(target, "board", mended, number)
 
     def mouse(self, rng: Rng, target: Path) -> tuple[str, list[str], Side, Side]:
         """Compare the training table of a mouse."""
@@ -234,9 +241,15 @@ class Rounds:
         theirs.remarks = passives.remarks(ours, theirs, shown)
         return f"version {shown.settings['IBLRIG_VERSION']}", shown.damage, ours, theirs
 
-    def _both(self, session: Path, kind: str, mended: Raw | None) -> tuple[Side, Side]:
+    def _both(
+        self, session: Path, kind: str, mended: Raw | None, number: int | None = None
+    ) -> tuple[Side, Side]:
+        collection = "raw_behavior_data"
+        if number is not None:  # the rig's folders are numbered, if there are several protocols
+            collection = f"raw_task_data_{number:02}"
+            shutil.copytree(session / "raw_behavior_data", session / collection)
         with tempfile.TemporaryDirectory(dir=self.folder) as name:
-            ours = extracted(session, Path(name), kind)
+            ours = extracted(session, Path(name), kind, collection)
         if mended is not None:
             mended.write(session)
         theirs = Side(refused=self.peer.ask(kind, session))
@@ -247,10 +260,10 @@ class Rounds:
         return ours, theirs
 
 
-def extracted(session: Path, out: Path, kind: str) -> Side:
+def extracted(session: Path, out: Path, kind: str, collection: str) -> Side:
     """Extract a session with Fornix."""
     side = Side()
-    arguments = BOARD_ARGUMENTS if kind == "board" else ARGUMENTS
+    arguments = (BOARD_ARGUMENTS if kind == "board" else ARGUMENTS) | {"collection": collection}
     rests = "habituation" in protocol(session)
     tasks: dict[str, Callable[..., Any]] = (
         {"trials": behaviour.trials_nidq, "wheel": behaviour.wheel_nidq} if kind == "board"

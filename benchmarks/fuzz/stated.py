@@ -52,6 +52,11 @@ STATED = (
         "a wheel that does not lie within its trials is refused; ibllib saves it",
     ),
     Stated(
+        r"^trials: only theirs fails: ValueError in getlimits",
+        "a value that is none is unknown; between the protocols of a session ibllib fails on it",
+        damage=("values",),
+    ),
+    Stated(
         r"^wheel: only theirs fails: ParserError",
         "lines without a blank at their ends are read; ibllib asks for three columns",
     ),

@@ -11,6 +11,9 @@ import re
 WITHOUT_CHOICES = ("habituation", "passive")
 """Kinds of protocol without decisions."""
 
+PASSIVE_PROTOCOL = "passiveChoiceWorld"
+"""Name of the passive protocol, where only its folder tells that it was run."""
+
 
 def protocol_of(task_protocol: str) -> str:
     """Return a protocol's kind: training, biased, ephys, habituation or passive; else ''."""

@@ -10,12 +10,16 @@ import msgspec
 
 from shared.alf import names
 from shared.alf.layout import RAW_EPHYS, raw_collections_in
+from shared.model.protocols import PASSIVE_PROTOCOL, protocol_of
 
 DESCRIPTION_NAME = "_ibl_experiment.description.yaml"
 """Name of the file that describes the hardware of a session."""
 
 DESCRIPTION_FIELD = "experiment_description"
 """Field of the session's JSON in which ingest keeps the parsed description."""
+
+RAW_PASSIVE = "raw_passive_data"
+"""Folder of the passive protocol on rigs before version 8."""
 
 NAMED = ("cameras", "neuropixel")
 """Kinds of devices of which a session may have several, each with a name."""
@@ -96,7 +100,8 @@ def protocols_in(
     """Return the task protocols that a session ran, in their order.
 
     The experiment description says so where there is one; otherwise the folders do:
-    ``raw_behavior_data`` (one protocol) or ``raw_task_data_NN`` (protocol NN).
+    ``raw_behavior_data`` (one protocol) or ``raw_task_data_NN`` (protocol NN), and
+    ``raw_passive_data``, where rigs before version 8 wrote the passive protocol.
 
     Raises
     ------
@@ -107,11 +112,15 @@ def protocols_in(
         return _described(description["tasks"])
     collections = raw_collections_in(paths)
     described = [name for name in (task_protocol or "").split("/") if name]
+    passive = []
+    if any(path.startswith(f"{RAW_PASSIVE}/") for path in paths):
+        passive = [Protocol(PASSIVE_PROTOCOL, RAW_PASSIVE)]
+        described = [name for name in described if protocol_of(name) != "passive"]
     if len(described) == 1:
         described *= len(collections)
     if len(described) != len(collections):
-        return [Protocol(None, collection) for collection in collections]
-    return [Protocol(*pair) for pair in zip(described, collections, strict=True)]
+        return [Protocol(None, collection) for collection in collections] + passive
+    return [Protocol(*pair) for pair in zip(described, collections, strict=True)] + passive
 
 
 def _described(tasks: Any) -> list[Protocol]:

@@ -45,7 +45,9 @@ def test_each_folder_of_raw_files_has_a_task() -> None:
         "raw_ephys_data/probe02/x_g0_t0.imec2.ap.cbin",  # compressed already
         "raw_ephys_data/probe02/x_g0_t0.imec2.ap.meta",
     ]
-    of_files = (task for task in plan(EID, paths) if task.name in ("ephys.compress", "ephys.rawqc"))
+    of_files = (
+        task for task in plan(EID, paths) if task.name in ("ephys.compress", "ephys.rawqc")
+    )
     compress, quality, of_compressed = of_files
     assert (compress.name, compress.arguments) == ("ephys.compress", {"collection": PROBE})
     assert (quality.name, quality.parents) == ("ephys.rawqc", (compress.id,))

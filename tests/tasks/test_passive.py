@@ -260,4 +260,14 @@ def test_a_passive_protocol_has_a_task_where_a_board_saw_it() -> None:
     (task,) = [one for one in plan(EID, [*raw, *board], told) if one.name == "task.passive"]
     assert task.arguments["output_collection"] == "alf/task_01"
     assert not any(one.name == "task.passive" for one in plan(EID, raw, told))
+    # Rigs before version 8 have a folder for it, and sessions no description
+    own = ["raw_passive_data/_iblrig_taskSettings.raw.json"]
+    task_data = ["raw_behavior_data/_iblrig_taskData.raw.jsonable"]
+    for protocol in ("_iblrig_tasks_ephysChoiceWorld6.4.2", "ephysChoiceWorld/passiveChoiceWorld"):
+        planned = plan(EID, [*task_data, *own, *board], None, protocol)
+        (task,) = (one for one in planned if one.name == "task.passive")
+        assert task.arguments["collection"] == "raw_passive_data"
+        assert task.arguments["output_collection"] == "alf"
+        (trials,) = (one for one in planned if one.name == "task.trials_nidq")
+        assert trials.arguments["collection"] == "raw_behavior_data"
     assert any("passiveChoiceWorld" in text for text in unprocessed(raw, told))
