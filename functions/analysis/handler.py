@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,8 @@ from shared.records import queues
 from shared.results.addresses import RELEASES
 
 if TYPE_CHECKING:
+    from functions.analysis.night import Pace
     from shared.results.build import BuildReport, Site
-    from shared.results.views.page import Problem
-
-    Pace = Callable[[Iterable[str]], Iterable[str]]
 
 logger = Logger(service="analysis")
 _pauses = Pauses(KeptPauses())
@@ -142,42 +141,57 @@ def sessions_finished(eids: Iterable[str]) -> tuple[int, list[str]]:
 
 
 def nightly(context: Any) -> dict[str, Any]:
-    """Bring all pages up to date; the next run continues where the time ran out.
+    """Bring all pages and tables up to date; the next run continues where the time ran out.
 
     Returns
     -------
     dict
         `changed` pages, and `problems`: which part of which session could not be shown, and why.
     """
+    from functions.analysis.night import Night
 
-    def in_time(names: Iterable[str]) -> Iterable[str]:
-        for name in names:
-            if context is not None and context.get_remaining_time_in_millis() < MARGIN_MS:
-                logger.warning("out of time, the rest follows with the next run")
-                return
-            yield name
+    def left() -> float:
+        return context.get_remaining_time_in_millis() if context is not None else float("inf")
 
     site = _site()
-    report = site.refresh(pace=in_time)
+    parts: dict[str, Callable[[Pace], BuildReport | None]] = {
+        "site": partial(_nightly_of_site, site),
+        **{
+            f"lab {lab.name}": partial(_nightly_of_lab, site, lab.name)
+            for lab in site.source.labs()
+        },
+        "sql": partial(_sql_refresh, site),
+        "aggregates": partial(_aggregate, site),
+    }
+    night = Night(list(parts), left, MARGIN_MS)
+    reports = [(part, parts[part](pace)) for part, pace in night.turns()]
+    night.end()
+    if left() > COHORT_MS:
+        _predict(site)
+    made = [(part, report) for part, report in reports if report is not None]
+    told = [f"{each.where}: {each.reason}" for _, report in made for each in report.problems]
+    changed = sum(report.changed for part, report in made if part == "site")
+    return {"changed": changed, "problems": list(dict.fromkeys(told))[:MOST_TOLD]}
+
+
+def _nightly_of_site(site: Site, pace: Pace) -> BuildReport:
+    """Bring the results site and the pages of releases up to date."""
+    report = site.refresh(pace=pace)
     _tell(report)
     logger.info("releases are up to date", extra=releases_changed())
-    problems = [*report.problems]
-    for lab in site.source.labs():
-        problems += _nightly_of_lab(site, lab.name, in_time)
-    _sql_refresh(site, in_time)
-    _aggregate(site, in_time)
-    if context is None or context.get_remaining_time_in_millis() > COHORT_MS:
-        from functions.analysis import training_time
+    return report
 
-        try:
-            done = training_time.update(site.source, site.store, site.settings, site.now())
-        except Exception:
-            # Bad data of one mouse must not stop the build of the site.
-            logger.exception("training time could not be analysed")
-        else:
-            logger.info("training time", extra={"done": done})
-    messages = list(dict.fromkeys(f"{problem.where}: {problem.reason}" for problem in problems))
-    return {"changed": report.changed, "problems": messages[:MOST_TOLD]}
+
+def _predict(site: Site) -> None:
+    """Analyse the training time; bad data of one mouse must not stop the build of the site."""
+    from functions.analysis import training_time
+
+    try:
+        done = training_time.update(site.source, site.store, site.settings, site.now())  # type: ignore[arg-type]
+    except Exception:
+        logger.exception("training time could not be analysed")
+    else:
+        logger.info("training time", extra={"done": done})
 
 
 def _aggregate(site: Site, pace: Pace) -> None:
@@ -216,15 +230,15 @@ def _sql_refresh(site: Site, pace: Pace) -> None:
         logger.info("tables for SQL", extra={"changed": changed})
 
 
-def _nightly_of_lab(site: Site, lab: str, pace: Pace) -> list[Problem]:
+def _nightly_of_lab(site: Site, lab: str, pace: Pace) -> BuildReport | None:
     """Bring a lab's own pages up to date; an error in them must not stop the others."""
     try:
         report = _lab_site(site, lab).refresh(pace=pace)
     except Exception:
         logger.exception("the lab's pages could not be brought up to date", extra={"lab": lab})
-        return []
+        return None
     logger.info("lab pages are up to date", extra={"lab": lab, "changed": report.changed})
-    return report.problems
+    return report
 
 
 def _tell(report: BuildReport, **about: Any) -> None:

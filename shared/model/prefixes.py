@@ -38,6 +38,9 @@ PREDICTIONS = f"{CACHE}training-predictions.json"
 PAUSES = f"{CACHE}pauses.json"
 """When the tables and the snapshot may be built again."""
 
+NIGHT = f"{CACHE}night.json"
+"""Where the nightly build ran out of time."""
+
 JOURNAL = "journal/"
 """Every write, for restoring."""
 
