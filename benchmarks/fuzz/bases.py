@@ -56,6 +56,8 @@ def bases(python: str, folder: Path) -> Bases:
         n += 1
         rests = {"seed": n, "subject": "SYN_001", "date": day, "rig": version, "n_trials": 12}
         bpod.append(simulate_habituation(folder / f"bpod{n}", **rests))  # type: ignore[arg-type]
+        clock = BoardClock(offset=10.0, drift=-35.0)
+        board.append(simulate_habituation(folder / f"board{n}", board=clock, **rests))  # type: ignore[arg-type]
     for session in board:
         sync.pulses(session, session, {"collection": "raw_ephys_data"})
         next((session / "raw_ephys_data").glob("*.bin")).write_bytes(b"")

@@ -308,4 +308,4 @@ def remarks(mine: Side, other: Side, shown: Shown) -> tuple[str, ...]:
         for each in (mine, other)
     ]  # fmt: skip
     said = f"noise: ours off by {far[0]:.4f} s, theirs by {far[1]:.4f}"
-    return (said, "ours no farther from the truth") if far[0] <= far[1] + FRAME / 4 else (said,)
+    return (said, "ours no farther from the truth") if far[0] <= far[1] + FRAME else (said,)

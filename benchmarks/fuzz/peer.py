@@ -135,6 +135,8 @@ def board(session: Path) -> Refused:
         )  # fmt: skip
         save(extractor, data, session / "alf")
         laser(session, by_bpod)
+        if rests:
+            return refused  # its quality needs the state machine's wheel, which there is none of
     except Exception as error:
         return {"trials": said(error)}
     judged(session, extractor, data, refused)

@@ -142,7 +142,9 @@ class Rounds:
         (target / "protocol.json").write_text(json.dumps(number))
         lines.write(target)
         mended = _mended(raw, damage)
-        return _name(base), damage, *self._both(target, "board", mended, number)
+        ours, theirs = self._both(target, "board", mended, number)
+        theirs.remarks = ("habituation",) if "habituation" in protocol(base) else ()
+        return _name(base), damage, ours, theirs
 
     def mouse(self, rng: Rng, target: Path) -> tuple[str, list[str], Side, Side]:
         """Compare the training table of a mouse."""
@@ -266,8 +268,9 @@ def extracted(session: Path, out: Path, kind: str, collection: str) -> Side:
     arguments = (BOARD_ARGUMENTS if kind == "board" else ARGUMENTS) | {"collection": collection}
     rests = "habituation" in protocol(session)
     tasks: dict[str, Callable[..., Any]] = (
-        {"trials": behaviour.trials_nidq, "wheel": behaviour.wheel_nidq} if kind == "board"
+        {"trials": behaviour.habituation_nidq} if rests and kind == "board"
         else {"trials": behaviour.habituation} if rests
+        else {"trials": behaviour.trials_nidq, "wheel": behaviour.wheel_nidq} if kind == "board"
         else {"trials": behaviour.trials, "wheel": behaviour.wheel}
     )  # fmt: skip
     for part, task in tasks.items():

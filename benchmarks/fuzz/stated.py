@@ -57,6 +57,29 @@ STATED = (
         damage=("values",),
     ),
     Stated(
+        r"(feedback|firstMovement)_times: unknown in theirs|quality",
+        "the valve of a first trial whose outcome was omitted is known if the board began within "
+        "its pulse; ibllib looks for that of rewarded trials only",
+        damage=("outcomes",),
+    ),
+    Stated(
+        r"^trials: only theirs fails: ValueError in ephys_fpga._assign_events_to_trial",
+        "a trial that ends after the next one began keeps the others; ibllib loses the session",
+        damage=("overlap",),
+    ),
+    Stated(
+        r"^_ibl_trials.*: other shape|^trials: only theirs fails: "
+        r"(IndexError in ephys_fpga.<dictcomp>|ValueError in sync.sync_timestamps)",
+        "trials of habituation whose valve the board has not seen are kept; ibllib leaves them "
+        "out, or fails",
+        note="habituation",
+    ),
+    Stated(
+        r"^_ibl_trials.stimOffTrigger_times.npy: ours only",
+        "beside a board habituation has its triggers, too; ibllib leaves this one out",
+        note="habituation",
+    ),
+    Stated(
         r"^wheel: only theirs fails: ParserError",
         "lines without a blank at their ends are read; ibllib asks for three columns",
     ),
@@ -119,7 +142,7 @@ STATED = (
         "a drift that no clock has is refused in both senses; ibllib refuses a positive one",
     ),
     Stated(
-        r"only ours refuses: SyncFailed: .* they are not those of the trials",
+        r"only ours refuses: SyncFailed: .* (they are not those of the trials|# trials, # that)",
         "with pulses of fewer than half of the trials the session is refused; ibllib extrapolates",
     ),
     Stated(

@@ -148,5 +148,8 @@ def _signed(trials: list[dict[str, Any]], board: BoardClock) -> dict[str, np.nda
             for edge in ("High", "Low"):
                 seen = behavior["Events timestamps"].get(f"{port}{edge}", [])
                 changes[line] += [start + t for t in seen]
-        changes["bpod"] += [start + t for t in behavior["States timestamps"]["reward"][0]]
+        states = behavior["States timestamps"]
+        # high while the screen is grey before a trial, and while the valve is open
+        for state in (next(iter(states)), "reward"):
+            changes["bpod"] += [start + t for t in states[state][0]]
     return {name: board.read(np.sort(times)) for name, times in changes.items()}

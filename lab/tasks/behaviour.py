@@ -122,9 +122,7 @@ def habituation_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> 
     collection, output = arguments["collection"], arguments["output_collection"]
     task = read_task(session, collection)
     recorded = pulses_of_protocol(session, collection, arguments["sync_collection"])
-    clock = habituation_on_main_clock(
-        task, compute_habituation(task), recorded.pulses, recorded.wiring
-    )
+    clock = habituation_on_main_clock(compute_habituation(task), recorded.pulses, recorded.wiring)
     extracted = clock.trials
     quality = _judged(lambda: quality_of_habituation(task, extracted), arguments)
     quality |= _clock_told(clock, namespace_of(output))

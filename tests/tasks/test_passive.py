@@ -32,9 +32,11 @@ def done(name: str, session: Path) -> RunResult:
     return result
 
 
-def test_habituation_is_on_the_main_clock(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rig", ["6.4.2", "8.10.0", "8.27.0"])
+def test_habituation_is_on_the_main_clock(tmp_path: Path, rig: str) -> None:
     """Given a board that saw habituation, then its times are the board's, of the same trials."""
-    about = {"seed": 1, "subject": "SYN_001", "date": datetime.date(2024, 1, 8), "n_trials": 12}
+    date = datetime.date(2024, 1, 8)
+    about = {"seed": 1, "subject": "SYN_001", "date": date, "n_trials": 12, "rig": rig}
     session = simulate_habituation(tmp_path, board=CLOCK, **about)  # type: ignore[arg-type]
     alone = simulate_habituation(tmp_path / "alone", **about)  # type: ignore[arg-type]
     done("task.habituation", alone)
@@ -48,6 +50,12 @@ def test_habituation_is_on_the_main_clock(tmp_path: Path) -> None:
             np.load(folder / f"alf/_ibl_trials.{name}_times.npy") for folder in (alone, session)
         )
         np.testing.assert_allclose(by_board, CLOCK.read(by_bpod), atol=2e-4)
+    # A trial ends no earlier than the board saw its stimulus go
+    ends, gone = (np.load(session / f"alf/_ibl_trials.{name}.npy").T for name in (
+        "intervals", "stimOff_times"))  # fmt: skip
+    assert np.all(ends[1] >= gone)
+    by_bpod = CLOCK.read(np.load(alone / "alf/_ibl_trials.intervals.npy").T[1])
+    assert np.any(gone > by_bpod)
 
 
 def test_a_trial_of_habituation_without_its_grey_screen_has_no_start(tmp_path: Path) -> None:

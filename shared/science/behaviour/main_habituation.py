@@ -2,7 +2,8 @@
 
 The rules are those of the IBL behaviour pipeline (ibllib 4.1.0, ``FpgaTrialsHabituation``): the
 state machine does not signal trials here, so the openings of the valve convert its times to the
-main clock; screen and sounds that the board recorded itself take precedence.
+main clock; screen and sounds that the board recorded itself take precedence. Trials whose opening
+the board lost are kept; the reference leaves them out.
 """
 
 from __future__ import annotations
@@ -16,23 +17,20 @@ from shared.science.behaviour.main_clock import (
     OnMainClock,
     by_length,
     first_within,
+    refuse_jump,
     steady,
     wheel_of_lines,
 )
-from shared.science.behaviour.raw_task import RawTask
+from shared.science.behaviour.raw_task import Floats
 from shared.science.clocks.events import match_events
 from shared.science.clocks.pulses import Pulses
-from shared.science.errors import SyncFailed, TaskUnsupported
+from shared.science.errors import SyncFailed
 
 PULSES = {"valve_open": (0, 0.4)}
 """Lengths of the state machine's pulses: longer than the one, at most the other (s)."""
 
-AMBIGUOUS = (8, 9, 3), (8, 12, 6)
-"""Rigs from one version to before another had a second pulse as long as the first."""
-
 
 def habituation_on_main_clock(
-    task: RawTask,
     trials: Mapping[str, np.ndarray],
     pulses: Pulses,
     wiring: Mapping[str, int],
@@ -41,8 +39,6 @@ def habituation_on_main_clock(
 
     Parameters
     ----------
-    task : RawTask
-        Its settings.
     trials : mapping of array
         As `shared.science.behaviour.habituation.compute_habituation` returns them.
     pulses : Pulses
@@ -52,17 +48,9 @@ def habituation_on_main_clock(
 
     Raises
     ------
-    TaskUnsupported
-        The rig's pulses cannot be told apart.
     SyncFailed
-        The state machine's pulses are missing, or belong to other trials.
+        The state machine's pulses are missing, or belong to other trials; or a clock jumps.
     """
-    if AMBIGUOUS[0] <= task.version < AMBIGUOUS[1]:
-        raise TaskUnsupported(
-            f"habituation of rig {'.'.join(map(str, task.version))}",
-            "not supported on the main clock: two of its pulses have one length",
-            "nothing is missing: the raw files are kept, and this task can be left out",
-        )
     valve = by_length(pulses.of(wiring["bpod"]), PULSES, "bpod")["valve_open"][:, 0]
     water_times = trials["feedback_times"]
     matched = match_events(water_times[np.isfinite(water_times)], valve)
@@ -73,6 +61,7 @@ def habituation_on_main_clock(
             f"{valve.size} on the main clock, {water_times.size} trials, {n} that match",
             "check that behaviour and recording are of one session, and the wiring",
         )
+    refuse_jump(matched, water_times[np.isfinite(water_times)], valve)
     out = {
         name: matched.convert(values) if name.endswith("_times") or name == "intervals" else values
         for name, values in trials.items()
@@ -90,5 +79,12 @@ def habituation_on_main_clock(
     out["stimOn_times"] = first_within(screen.times, out["stimOnTrigger_times"], centre)
     out["stimCenter_times"] = first_within(screen.times, centre, off)
     out["stimOff_times"] = first_within(screen.times, off, until(out["intervals"][:, 0]))
+    out["intervals"] = _with_stimulus(out["intervals"], out["stimOn_times"], out["stimOff_times"])
     wheel = wheel_of_lines(pulses, wiring)
     return OnMainClock(out, {}, screen, sound, wheel, matched, water_times.size - n)
+
+
+def _with_stimulus(intervals: Floats, on: Floats, off: Floats) -> Floats:
+    """Return trials that begin and end no later and no earlier than their stimulus was seen."""
+    start, end = intervals.T
+    return np.column_stack([np.where(on < start, on, start), np.where(off > end, off, end)])
