@@ -94,6 +94,13 @@ print(json.dumps({
     in inspect.getsource(lambda_svc),
     "processes": (lambda_runtime._workers, type(lambda_runtime._lock).__name__),
     "logs": list(inspect.signature(lambda_svc._emit_lambda_logs).parameters),
+    "starts": list(inspect.signature(lambda_runtime.Worker._spawn).parameters),
+    "unpacks": [
+        line.strip()
+        for line in inspect.getsource(lambda_runtime.Worker._spawn).splitlines()
+        if "code_dir" in line and ("makedirs" in line or "extractall" in line)
+    ],
+    "never started": vars(lambda_runtime.Worker("f", {}, b""))["_start_time"],
 }))
 """
     )
@@ -144,6 +151,9 @@ print(json.dumps({
         "lending": True,
         "processes": [{}, "lock"],
         "logs": ["func", "request_id", "log_text", "error", "duration_ms", "log_source"],
+        "starts": ["self"],
+        "unpacks": ["os.makedirs(code_dir)", "zf.extractall(code_dir)"],
+        "never started": None,
     }
 
 
