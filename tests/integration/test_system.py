@@ -63,6 +63,17 @@ def test_passwords_are_random_and_readable_by_their_owner_only(cloud: Cloud) -> 
     assert not any(word in logs for word in [*passwords, secret])
 
 
+def test_the_processes_of_the_functions_share_their_code(cloud: Cloud) -> None:
+    # Given a system that has answered, so that functions have processes
+    connect(cloud._home, "admin").get("/labs")
+    folders = [*(cloud.home / "cloud" / "tmp").glob("ministack-lambda-fornix-*/code")]
+    assert folders
+    # Then they run in one unpacked archive, in which what the first compiled is kept
+    (whole,) = {folder.resolve() for folder in folders}
+    assert whole.is_relative_to((cloud.home / "cloud" / "code").resolve())
+    assert [*whole.glob("functions/api/__pycache__/app.*.pyc")]
+
+
 def test_the_site_has_security_headers_types_tags_ranges_and_compression(cloud: Cloud) -> None:
     url = f"{cloud.site_url}/assets/site.css"
     status, headers, body = fetch(url)
