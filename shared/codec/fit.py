@@ -139,6 +139,8 @@ def _fit_neighbours(
     left[~helped] = residual[~helped]
     used = np.repeat(helped, space.counts)
     counts = space.counts * helped
+    if not counts.any():
+        return no_neighbours(len(rows)), residual
     return SpaceModel(space.shift, counts, space.distances[used], space.weights[used]), left
 
 

@@ -1,6 +1,6 @@
 """Fit of the prediction in time: its kind and its taps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,13 +72,17 @@ def fit_time(excerpt: Excerpt, candidates: Sequence[Candidate]) -> TimeModel:
     """
     channels = len(excerpt.rows)
     ballot = excerpt.part(slice(None, None, max(1, channels // VOTERS)))
-    orders = sorted({candidate.order for candidate in candidates})
-    histories = {order: ballot.history(order) for order in orders}
-    lags = 1 + max(candidate.width for candidate in candidates)
-    fits = {order: _covariance(histories[order], lags) for order in orders}
+    histories = {order: ballot.history(order) for order in {each.order for each in candidates}}
+    # Wide and narrow taps are fitted apart: a candidate's fit, and so the size of what it codes,
+    # must not depend on the others that a level tries.
+    widths: dict[tuple[int, bool], int] = {}
+    for each in candidates:
+        kind = each.order, each.wide
+        widths[kind] = max(widths.get(kind, 0), each.width)
+    fits = {kind: _covariance(histories[kind[0]], 1 + width) for kind, width in widths.items()}
     tried = []
     for candidate in _shortlist(candidates, fits, ballot):
-        model = _fit_taps(fits[candidate.order], candidate, ballot)
+        model = _fit_taps(fits[candidate.order, candidate.wide], candidate, ballot)
         bits = _bits_left(histories[candidate.order], model, excerpt.rows.itemsize)
         tried.append((bits + ballot.toll(candidate), candidate, model))
     _, candidate, model = min(tried, key=lambda each: each[0])
@@ -150,16 +154,15 @@ def _solve(covariance: Floats, width: int) -> tuple[Floats, NDArray[Any]]:
 
 
 def _shortlist(
-    candidates: Sequence[Candidate], fits: dict[int, Floats], excerpt: Excerpt
+    candidates: Sequence[Candidate], fits: Mapping[tuple[int, bool], Floats], excerpt: Excerpt
 ) -> list[Candidate]:
     """Return the most promising candidate of each family, to be tried fully."""
     families: dict[tuple[int, bool, bool], tuple[float, Candidate]] = {}
     for candidate in candidates:
         promise = excerpt.toll(candidate)
         if candidate.width:
-            promise += 0.5 * float(
-                np.log2(_solve(fits[candidate.order], candidate.width)[1]).mean()
-            )
+            fit = fits[candidate.order, candidate.wide]
+            promise += 0.5 * float(np.log2(_solve(fit, candidate.width)[1]).mean())
         family = (candidate.order, candidate.wide, candidate.width > 0)
         if family not in families or promise < families[family][0]:
             families[family] = (promise, candidate)
