@@ -69,7 +69,8 @@ STATED = (
     ),
     Stated(
         r"^_ibl_trials.*: other shape|^trials: only theirs fails: "
-        r"(IndexError in ephys_fpga.<dictcomp>|ValueError in sync.sync_timestamps)",
+        r"(IndexError in ephys_fpga.<dictcomp>|ValueError in sync.sync_timestamps"
+        r"|ValueError in ephys_fpga._assign_events_to_trial)",
         "trials of habituation whose valve the board has not seen are kept; ibllib leaves them "
         "out, or fails",
         note="habituation",

@@ -272,32 +272,35 @@ def _checked(matched: Matched | None, ours: Floats, theirs: Floats) -> Matched:
         )
     drift = matched.drift
     log.info("clocks: %s; drift %.2f ppm", counted, drift)
-    if abs(drift) > IMPOSSIBLE_DRIFT and ours.size != theirs.size:
-        raise SyncFailed(
-            "the state machine's pulses",
-            f"its clock drifts by {drift:.0f} ppm, which none does: {counted}",
-            "check that behaviour and recording are of one session",
-        )
-    refuse_jump(matched, ours, theirs)
+    refuse_impossible(matched, ours, theirs)
     if abs(drift) > SUSPICIOUS_DRIFT:
         log.warning("the state machine's clock drifts by %.1f ppm", drift)
     return matched
 
 
-def refuse_jump(matched: Matched, ours: Floats, theirs: Floats) -> None:
-    """Refuse clocks of which one jumps within the session.
+def refuse_impossible(matched: Matched, ours: Floats, theirs: Floats) -> None:
+    """Refuse clocks that cannot belong together.
 
     Raises
     ------
     SyncFailed
-        The pulses that are left over on both sides match by another shift.
+        One drifts as none does, or jumps: the pulses that are left over on both sides match by
+        another shift.
     """
+    counted = (
+        f"{theirs.size} pulses of trials on the main clock, {ours.size} trials, "
+        f"{matched.ours.size} that match"
+    )
+    if abs(matched.drift) > IMPOSSIBLE_DRIFT and ours.size != theirs.size:
+        raise SyncFailed(
+            "the state machine's pulses",
+            f"its clock drifts by {matched.drift:.0f} ppm, which none does: {counted}",
+            "check that behaviour and recording are of one session",
+        )
     if jump := _jump(matched, ours, theirs):
         raise SyncFailed(
             "the state machine's pulses",
-            f"one of the two clocks jumps by {abs(jump):.3f} s within the session: "
-            f"{theirs.size} pulses of trials on the main clock, {ours.size} trials, "
-            f"{matched.ours.size} that match",
+            f"one of the two clocks jumps by {abs(jump):.3f} s within the session: {counted}",
             "the recording or the task was interrupted: make a session of each part",
         )
 

@@ -17,7 +17,7 @@ from shared.science.behaviour.main_clock import (
     OnMainClock,
     by_length,
     first_within,
-    refuse_jump,
+    refuse_impossible,
     steady,
     wheel_of_lines,
 )
@@ -49,7 +49,8 @@ def habituation_on_main_clock(
     Raises
     ------
     SyncFailed
-        The state machine's pulses are missing, or belong to other trials; or a clock jumps.
+        The state machine's pulses are missing, or belong to other trials; or a clock jumps, or
+        drifts as none does.
     """
     valve = by_length(pulses.of(wiring["bpod"]), PULSES, "bpod")["valve_open"][:, 0]
     water_times = trials["feedback_times"]
@@ -61,7 +62,7 @@ def habituation_on_main_clock(
             f"{valve.size} on the main clock, {water_times.size} trials, {n} that match",
             "check that behaviour and recording are of one session, and the wiring",
         )
-    refuse_jump(matched, water_times[np.isfinite(water_times)], valve)
+    refuse_impossible(matched, water_times[np.isfinite(water_times)], valve)
     out = {
         name: matched.convert(values) if name.endswith("_times") or name == "intervals" else values
         for name, values in trials.items()
