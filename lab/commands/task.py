@@ -17,6 +17,9 @@ PAGE = 250
 
 COLUMNS = ("status", "name", "session", "datetime", "id")
 
+NAMED = 100
+"""Most sessions of a list whose names are asked for, each by a request; others show their id."""
+
 
 def _client() -> Any:
     from lab.client import Client, settings
@@ -29,7 +32,9 @@ def chosen(many: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
         click.option("--log", "log_text", metavar="TEXT", help="Whose log has this text."),
-        click.option("--session", help="Of this session (its id)."),
+        click.option(
+            "--session", help="Of this session: its id, or [LAB/]SUBJECT/2024-07-01/001."
+        ),
         click.option("--lab", help="Of this lab; by default the account's."),
         click.option("--name", help="Of this name, as task.trials."),
         click.option(
@@ -56,6 +61,8 @@ def find(
             raise click.ClickException(str(error)) from None
     elif not wanted.get("session"):
         wanted = wanted | {"lab": next(iter(client.me().get("labs") or ()), None)}
+    if session := wanted.get("session"):
+        wanted = wanted | {"session": session_id(client, session)}
     query = {name: value for name, value in wanted.items() if value and name != "log_text"}
     start = 0
     while True:
@@ -68,17 +75,54 @@ def find(
             return
 
 
-def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print tasks: reason, status and name."""
+def session_id(client: Any, what: str) -> str:
+    """Return the id of a session that is named by it, or by subject, day and number.
+
+    Raises
+    ------
+    click.ClickException
+        There is no such session, or several labs have one.
+    """
+    from lab.commands.publish import find_sessions, named_session
+
+    if named_session(client, what) is None:
+        raise click.ClickException(f"{what} names no session: write SUBJECT/2024-07-01/001.")
+    (session,) = find_sessions(client, what)
+    return str(session["url"]).rpartition("/")[2]
+
+
+def session_names(client: Any, rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Return lab, subject, day and number of the sessions of tasks, by the session's address."""
+    from lab.client import RecordMissing
+
+    names = {}
+    for address in list(dict.fromkeys(str(row["session"]) for row in rows))[:NAMED]:
+        try:
+            session = client.get(f"/sessions/{address.rpartition('/')[2]}")
+        except RecordMissing:
+            continue
+        day = str(session["start_time"])[:10]
+        names[address] = (
+            f"{session['lab']}/{session['subject']}/{day}/{int(session['number']):03d}"
+        )
+    return names
+
+
+def show_rows(client: Any, rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print tasks with their session; of those that wait or failed the reason first."""
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
+    names = session_names(client, rows)
     for row in rows:
-        columns = "  ".join(str(row.get(column) or "") for column in COLUMNS)
-        click.echo(columns)
+        address = str(row["session"])
+        told = row | {"session": names.get(address, address.rpartition("/")[2])}
         lines = (row.get("hold") or row.get("log") or "").strip().splitlines()
+        columns = [str(told.get(column) or "") for column in COLUMNS]
         if lines and row.get("status") in ("Errored", "Held"):
-            click.echo(f"    {lines[-1][:200]}")
+            click.echo(f"{columns[0]}  {lines[-1].removeprefix('Held: ')[:200]}")
+            columns[0] = "  "
+        click.echo("  ".join(columns))
     if not rows:
         click.echo("no such tasks", err=True)
 
@@ -87,7 +131,8 @@ def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
 @chosen
 def list_tasks(as_json: bool, **wanted: str | None) -> None:
     """List the server's tasks, by status, name, session or a text of their log."""
-    show_rows(list(find(_client(), (), wanted)), as_json)
+    client = _client()
+    show_rows(client, list(find(client, (), wanted)), as_json)
 
 
 @task.command()

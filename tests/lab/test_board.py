@@ -93,7 +93,16 @@ def test_tasks_are_listed_shown_held_retried_and_cancelled(system, trials, anoth
     # By a text of their log
     (row,) = json.loads(fornix("task", "list", "--log", "piezo", "--json"))
     assert row["id"] == trials.id
-    assert "the piezo is broken" in fornix("task", "list", "--status", "errored")
+    # The reason comes first, and the session has its name
+    first, second = fornix("task", "list", "--status", "errored").splitlines()
+    assert first == "Errored  the piezo is broken"
+    assert second.split()[:2] == ["task.trials", NAME]
+    (row,) = json.loads(
+        fornix("task", "list", "--session", NAME, "--name", "task.trials", "--json")
+    )
+    assert row["id"] == trials.id
+    fornix("task", "list", "--session", "nobody", code=1)
+    fornix("task", "list", "--session", f"{NAME[:-1]}9", code=1)
     assert fornix("task", "log", trials.id) == "the piezo is broken\n"
     assert f"task.trials of {NAME}: Errored" in fornix("task", "show", trials.id)
     # A dry run changes nothing
