@@ -18,15 +18,23 @@ PER_BUILD = 10
 UNNOTICED_SECONDS = 1.0
 """Builds as short as this are followed by no pause."""
 
+CLAIM_SECONDS = 120.0
+"""How long others wait for a build that has begun, if the last one was not short; one that dies
+holds them up no longer."""
+
 LONGEST_SECONDS = 86_400.0
 """A pause that ends later than this from now is none: the clock was wrong."""
 
 
 class PauseTimes(msgspec.Struct, frozen=True):
-    """When the next build may begin, and when somebody will ask for it, in seconds of 1970."""
+    """When the next build may begin, and when somebody will ask for it, in seconds of 1970.
+
+    `took` is the length of the last build that was no short one, in seconds.
+    """
 
     until: float = 0.0
     asked_until: float = 0.0
+    took: float = 0.0
 
 
 class PutOff(msgspec.Struct, frozen=True):
@@ -84,15 +92,28 @@ class Pauses:
     def __init__(self, memory: PauseMemory, clock: Callable[[], float] = time.time) -> None:
         self._memory = memory
         self._clock = clock
+        self._seen: PauseTimes | None = (
+            None  # what the build that may begin now need not read again
+        )
 
     @contextmanager
     def build(self) -> Iterator[None]:
-        """Time a build; it may begin at any time."""
+        """Time a build; it may begin at any time, and others are put off meanwhile."""
+        before, self._seen = self._seen or self._memory.read(), None
         begun = self._clock()
-        yield
+        if before.took:
+            self._memory.write(msgspec.structs.replace(before, until=begun + CLAIM_SECONDS))
+        try:
+            yield
+        except BaseException:
+            if before.took:
+                self._memory.write(before)
+            raise
         took = self._clock() - begun
         if took > UNNOTICED_SECONDS:
-            self._memory.write(PauseTimes(begun + took + PER_BUILD * took))
+            self._memory.write(PauseTimes(begun + took + PER_BUILD * took, took=took))
+        elif before.took:
+            self._memory.write(PauseTimes())
 
     def put_off(self, most: int) -> PutOff | None:
         """Return how long the next build has to wait; None if it may begin now.
@@ -104,6 +125,7 @@ class Pauses:
         """
         times = self._memory.read()
         if not (left := self._ahead(times.until)):
+            self._seen = times
             return None
         if self._ahead(times.asked_until):
             return PutOff(left)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.analysis import handler
-from functions.analysis.pauses import PER_BUILD, KeptPauses, Pauses, PauseTimes
+from functions.analysis.pauses import CLAIM_SECONDS, PER_BUILD, KeptPauses, Pauses, PauseTimes
 from shared.model.messages import TablesChanged
 from shared.model.prefixes import PAUSES
 from shared.records import aws, env
@@ -109,6 +109,35 @@ def test_short_builds_follow_each_other_and_a_failed_one_is_tried_again(
     world.now += handler.MOST_DELAY
     handler.act({"kind": "tables"}, None)
     assert world.sent[1:] == [(world.now, handler.MOST_DELAY)]
+
+
+def test_while_one_process_builds_another_waits_and_then_builds_what_came_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given builds that take long by now
+    handler.act({"kind": "tables"}, None)
+    world.now += 1000
+    other = Pauses(world.memory, lambda: world.now)
+    seen: list[Any] = []
+
+    def meanwhile() -> dict[str, Any]:
+        world.now += 1
+        seen.append(other.put_off(handler.MOST_DELAY))
+        return world.build()
+
+    # When one builds, then another that hears of changes meanwhile is put off
+    monkeypatch.setattr(handler, "_tables", meanwhile)
+    handler.act({"kind": "tables"}, None)
+    assert seen[0].left == CLAIM_SECONDS - 1
+    # and no longer than that if the first dies without a word
+    world.memory.write(PauseTimes(world.now + CLAIM_SECONDS, took=3.0))
+    world.now += CLAIM_SECONDS
+    assert other.put_off(handler.MOST_DELAY) is None
+    # A build that is short again leaves neither pause nor claim
+    world.took = 0.2
+    monkeypatch.setattr(handler, "_tables", world.build)
+    handler.act({"kind": "tables"}, None)
+    assert world.memory.times == PauseTimes()
 
 
 def test_another_process_of_the_function_knows_of_the_pause(
