@@ -204,7 +204,8 @@ def encode_as(value: Any, kind: type) -> bytes:
 
 def write_if_changed(store: SiteStore, key: str, body: bytes) -> bool:
     """Write the object unless it has this content already; tell whether it was written."""
-    if store.etag(key) == tag(body):
+    stored = store.etag(key)
+    if stored != ABSENT and stored == tag(body):
         return False
     store.write(key, body)
     return True

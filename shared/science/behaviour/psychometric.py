@@ -115,6 +115,9 @@ class Counts:
             return self.n_right / self.n_trials
 
     def __add__(self, other: Counts) -> Counts:
+        if np.array_equal(self.contrasts, other.contrasts):  # most sessions have the same ones
+            n_trials, right = self.n_trials + other.n_trials, self.n_right + other.n_right
+            return Counts(self.contrasts, n_trials, right)
         levels = np.union1d(self.contrasts, other.contrasts)
         n_trials = np.zeros(levels.size, np.int64)
         right = np.zeros(levels.size, np.int64)
