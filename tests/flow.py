@@ -33,6 +33,16 @@ from tests.processes import free_port, serving
 LAB, SUBJECT, DATE = "fimbrialab", "FI_001", "2024-07-01"
 FOLDER = f"{LAB}/Subjects/{SUBJECT}/{DATE}/001"
 SESSION = {"lab": LAB, "subject": SUBJECT, "date": DATE, "number": 1}
+RAW = [
+    f"raw_behavior_data/_iblrig_{name}"
+    for name in (
+        "taskData.raw.jsonable",
+        "taskSettings.raw.json",
+        "encoderEvents.raw.ssv",
+        "encoderPositions.raw.ssv",
+    )
+]
+"""Raw files of a behaviour session."""
 
 
 @pytest.fixture(scope="session")

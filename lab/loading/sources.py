@@ -161,7 +161,7 @@ class ZipSource(_Indexed):
                 raise NoData(f"{paths[0]}: {error}") from None
         else:
             self.manifest = _of_names(
-                {name: entry[2].file_size for name, entry in self._entries.items()}
+                {name: info.file_size for name, (_, _, info) in self._entries.items()}
             )
         self._offsets: dict[str, int] = {}
 

@@ -15,13 +15,20 @@ import json
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
 
 from shared.model.moment import stamp
 from shared.records import keys
 from shared.records.table import Record
+
+
+class RecordName(NamedTuple):
+    """What a record is called everywhere."""
+
+    kind: str
+    key: str
 
 
 class Audit(Record, discriminator="Audit"):
@@ -57,10 +64,10 @@ class Audit(Record, discriminator="Audit"):
     made = UnicodeAttribute(null=True)
 
     @property
-    def record(self) -> tuple[str, str]:
+    def record(self) -> RecordName:
         """Kind and key of the record."""
         _, kind, key = self.pk.split("#", 2)
-        return kind, key
+        return RecordName(kind, key)
 
     @property
     def when(self) -> str:

@@ -15,17 +15,8 @@ from shared.sessions import store as sessions
 from shared.tasks.registry import declaration
 from shared.tasks.signature import digest
 from shared.work import lease, read
-from tests.flow import LAB, SUBJECT
+from tests.flow import LAB, RAW, SUBJECT
 
-RAW = [
-    f"raw_behavior_data/_iblrig_{name}"
-    for name in (
-        "taskData.raw.jsonable",
-        "taskSettings.raw.json",
-        "encoderEvents.raw.ssv",
-        "encoderPositions.raw.ssv",
-    )
-]
 LATER = timedelta(minutes=10)
 
 

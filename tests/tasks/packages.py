@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def installed_beside(package: Path, folder: Path) -> dict[str, str]:
@@ -22,3 +25,22 @@ def installed_beside(package: Path, folder: Path) -> dict[str, str]:
         [*command, "--python", sys.executable, "--target", place, source], check=True, timeout=120
     )
     return os.environ | {"PYTHONPATH": str(place)}
+
+
+def run_task(
+    name: str, session: Path, out: Path, arguments: Mapping[str, str], env: Mapping[str, str]
+) -> dict[str, Any]:
+    """Run a task in a session's folder with `fornix task run`, and return what it reports."""
+    command = [sys.executable, "-m", "lab.cli", "task", "run", name, session, "--out", out]
+    given = [each for key, value in arguments.items() for each in ("-a", f"{key}={value}")]
+    done = subprocess.run(
+        [*command, *given, "--json"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (outcome,) = json.loads(done.stdout)
+    assert outcome["status"] == "Complete"
+    return outcome

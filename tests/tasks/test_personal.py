@@ -15,7 +15,7 @@ import pytest
 
 from lab.tasks import personal
 from lab.tasks.trouble import MachineTrouble
-from tests.tasks.packages import installed_beside
+from tests.tasks.packages import installed_beside, run_task
 
 PLUGIN = Path(__file__).parent / "projects_plugin"
 IBLLIB = Path(sys.executable).parents[1] / "ibllib" / "bin" / "python"
@@ -99,21 +99,12 @@ def test_a_lab_s_project_runs_as_it_is(site, session, tmp_path):
     env = site | {personal.PYTHON: str(IBLLIB)}
     env["PYTHONPATH"] += os.pathsep + os.environ["FORNIX_PROJECTS"]
     before = {path: path.read_bytes() for path in session.rglob("*") if path.is_file()}
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "lab.cli", "task", "run", "projects.trials", session),
-            *("--out", tmp_path / "out", "-a", "collection=raw_behavior_data"),
-            *("-a", "output_collection=alf/task_00", "--json"),
-            *("-a", "extractors=OptoTrialsBpod,TrainingStatus"),
-        ],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (outcome,) = json.loads(done.stdout)
-    assert outcome["status"] == "Complete"
+    arguments = {
+        "collection": "raw_behavior_data",
+        "output_collection": "alf/task_00",
+        "extractors": "OptoTrialsBpod,TrainingStatus",
+    }
+    run_task("projects.trials", session, tmp_path / "out", arguments, env)
     made = tmp_path / "out" / "alf" / "task_00"
     table = pd.read_parquet(made / "_ibl_trials.table.pqt")
     intervals = np.load(made / "_ibl_laserStimulation.intervals.npy")

@@ -13,17 +13,9 @@ from shared.tasks.description import BadDescription, protocols_in
 from shared.tasks.planning import canonical, plan, unprocessed
 from shared.tasks.readiness import obstacles, settled
 from shared.tasks.signature import Expected, identifier, missing, selected
+from tests.flow import RAW
 
 EID = "4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a"
-RAW = [
-    f"raw_behavior_data/_iblrig_{name}"
-    for name in (
-        "taskData.raw.jsonable",
-        "taskSettings.raw.json",
-        "encoderEvents.raw.ssv",
-        "encoderPositions.raw.ssv",
-    )
-]
 
 
 @dataclass

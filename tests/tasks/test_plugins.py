@@ -14,7 +14,7 @@ import pytest
 from shared.tasks import registry
 from shared.tasks.planning import plan
 from shared.tasks.registry import BUILT_IN, BadPipeline, read_pipeline
-from tests.tasks.packages import installed_beside
+from tests.tasks.packages import installed_beside, run_task
 
 EXAMPLE = Path(__file__).parent / "example_plugin"
 
@@ -58,20 +58,8 @@ def test_a_lab_s_task_runs_like_any_other(installed, tmp_path):
     session = tmp_path / "session" / "raw_task_data_00"
     session.mkdir(parents=True)
     np.save(session / "_lab_lickPiezo.raw.npy", np.array([0.0, 1, 1, 0, 1, 0]))
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "lab.cli", "task", "run", "licks.count", session.parent),
-            *("--out", tmp_path / "out", "-a", "collection=raw_task_data_00"),
-            *("-a", "output_collection=alf/task_00", "--json"),
-        ],
-        env=installed,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (outcome,) = json.loads(done.stdout)
-    assert outcome["status"] == "Complete"
+    arguments = {"collection": "raw_task_data_00", "output_collection": "alf/task_00"}
+    outcome = run_task("licks.count", session.parent, tmp_path / "out", arguments, installed)
     assert outcome["outputs"] == ["alf/task_00/licks.times.npy"]
     times = np.load(tmp_path / "out" / "alf" / "task_00" / "licks.times.npy")
     np.testing.assert_array_equal(times, [0.0, 0.003])

@@ -69,7 +69,7 @@ def _is_worked_out(entry: audit.Audit) -> bool:
 
     Computed values are computed again; a counter goes on, so that no name is given twice.
     """
-    resource = KINDS.get(entry.record[0])
+    resource = KINDS.get(entry.record.kind)
     if resource is None or entry.action in ("create", "delete"):
         return False
     fields = resource.fields

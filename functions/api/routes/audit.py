@@ -246,7 +246,7 @@ def _check_whole(group: str, found: list[audit.Audit]) -> None:
     ApiError
         503.
     """
-    names = {key for result in found for key in (result.record[1],)}
+    names = {result.record.key for result in found}
     group_answers = answers.of_group(group)
     results = [result.value for result in group_answers.values()]
     flat = [

@@ -76,10 +76,11 @@ class _BlockCache:
 
     def get(self, key: tuple[int, int]) -> Any:
         with self._lock:
-            if (entry := self._held.get(key)) is None:
+            if key not in self._held:
                 return None
             self._held.move_to_end(key)
-            return entry[0]
+            block, _ = self._held[key]
+            return block
 
     def put(self, key: tuple[int, int], block: Any, nbytes: int) -> None:
         with self._lock:
