@@ -7,11 +7,10 @@ import os
 import random
 import subprocess
 import sys
-import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -23,6 +22,7 @@ from lab.importers.alyx_source import AlyxSource
 from shared.records import aws
 from tests import tables
 from tests.flow import aws_url, flow, system  # noqa: F401
+from tests.importers.json_server import JsonHandler, started
 from tests.importers.served import empty_fornix
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,13 +59,7 @@ class FakeAlyx:
         self.before: Callable[[str], None] = lambda path: None
         alyx = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = -1  # one packet for head and body
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
+        class Handler(JsonHandler):
             def do_GET(self) -> None:
                 alyx.requests.append(self.path)
                 alyx.before(self.path)
@@ -82,25 +76,14 @@ class FakeAlyx:
                 return self.answer(status, body)
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                body = self.body()
                 if self.path == "/auth-token" and body == {"username": "ada", "password": "pw"}:
                     return self.answer(200, {"token": alyx.token})
                 errors = ["Unable to log in with provided credentials."]
                 return self.answer(400, {"non_field_errors": errors, "status_code": 400})
 
-            def answer(self, status: int, body: Any, headers: Any = None) -> None:
-                data = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                for name, value in (headers or {}).items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = started(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def answer(self, path: str) -> tuple[int, Any]:
         parts = urlsplit(path)
@@ -301,13 +284,7 @@ class FakeFornix:
 def serve(fornix: FakeFornix) -> ThreadingHTTPServer:
     """Serve a FakeFornix over a real socket, for commands run as processes."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
+    class Handler(JsonHandler):
         def do_GET(self) -> None:
             try:
                 self.answer(200, fornix.get(self.path))
@@ -315,26 +292,13 @@ def serve(fornix: FakeFornix) -> ThreadingHTTPServer:
                 self.answer(404, error.body)
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.answer(200, fornix.post(self.path, body))
+            self.answer(200, fornix.post(self.path, self.body()))
 
         def do_PATCH(self) -> None:
-            fornix.patch(
-                self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            )
+            fornix.patch(self.path, self.body())
             self.answer(200, {})
 
-        def answer(self, status: int, body: Any) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    return server
+    return started(Handler)
 
 
 def _day(row: Row) -> tuple[str, str, int]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ from shared.recordings.spikeglx import read_meta  # noqa: E402
 from tests.exports import sessions  # noqa: E402
 from tests.exports.sessions import FOLDER  # noqa: E402
 from tests.flow import System  # noqa: E402
+from tests.importers.json_server import JsonHandler, started  # noqa: E402
 from tests.releases.test_import_zip import run  # noqa: E402
 
 EID = "37806a14-0ddd-4d1a-8785-4a7e7d6ef2ac"
@@ -266,21 +265,22 @@ def archive(tmp_path: Path) -> Iterator[Any]:
     ]
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args: Any) -> None:
-            pass
-
+    class Handler(JsonHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
             base = f"http://127.0.0.1:{server.server_port}"
             path, _, query = self.path.partition("?")
             if path == "/api/dandisets/000409/":
-                return self.answer({"most_recent_published_version": {"version": "0.24.1"}})
+                return self.answer(200, {"most_recent_published_version": {"version": "0.24.1"}})
             if path == "/api/dandisets/000409/versions/0.24.1/assets/":
                 page = 2 if "page=2" in query else 1
                 more = f"{base}/api/dandisets/000409/versions/0.24.1/assets/?page=2"
                 return self.answer(
-                    {"next": more if page == 1 else None, "results": rows[2 * page - 2 : 2 * page]}
+                    200,
+                    {
+                        "next": more if page == 1 else None,
+                        "results": rows[2 * page - 2 : 2 * page],
+                    },
                 )
             if path.startswith("/api/assets/"):
                 self.send_response(302)
@@ -288,20 +288,11 @@ def archive(tmp_path: Path) -> Iterator[Any]:
                 self.send_header("Content-Length", "0")
                 return self.end_headers()
             if path.startswith("/blobs/"):
-                return self.answer(blobs[path.split("/")[2]])
+                return self.answer(200, blobs[path.split("/")[2]])
             self.send_error(404)
             return None
 
-        def answer(self, body: Any) -> None:
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    server = started(Handler)
     server.rows, server.asked = rows, asked  # type: ignore[attr-defined]
     yield server
     server.shutdown()
