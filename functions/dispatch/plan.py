@@ -88,8 +88,9 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
         ],
         came=came,
     )
+    tasks = read.of_session(eid)
     holds = {new_task.id: new_task.hold for new_task in planned}
-    write.keep_holds(eid, holds | _replaced(read.of_session(eid), planned))
+    write.keep_holds(tasks, holds | _replaced(tasks, planned))
     for task in [*new, *follow(of_probes)]:
         if task.state is Status.WAITING:
             announce(task)

@@ -26,7 +26,7 @@ NAMED = ("cameras", "neuropixel")
 
 FILES = (
     (r"raw_video_data/.*_(left|right|body|belly)Camera\.raw\.", "cameras"),
-    (r"raw_ephys_data/(probe\w+)/.*\.(?:ap|lf)\.(?:[ce]?bin)$", "neuropixel"),
+    (r"raw_ephys_data/(probe\w+)/.*\.(?:ap|lf)\.[ce]?bin$", "neuropixel"),
     (r"raw_behavior_data/.*micData\.raw\.|.*\.raw\.(?:wav|flac)$", "microphone"),
     (r"raw_widefield_data/", "widefield"),
     (r"raw_(?:mesoscope|imaging)_data\w*/", "mesoscope"),

@@ -261,17 +261,17 @@ def create(
     return retried(once, f"Session {session} is being changed by others; try again.")
 
 
-def keep_holds(session: str, holds: Mapping[str, str | None]) -> None:
+def keep_holds(tasks: Iterable[Task], holds: Mapping[str, str | None]) -> None:
     """Hold a session's unfinished tasks as its pipeline says; let the others go.
 
     Parameters
     ----------
-    session
-        Its id.
+    tasks
+        The session's.
     holds
         Why a task must not run, by task id; None if it may run.
     """
-    for task in of_session(session):
+    for task in tasks:
         hold = holds.get(task.id)
         if task.id not in holds or task.state not in (Status.WAITING, Status.HELD):
             continue
