@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from lab.client import Client, RecordMissing, RequestRefused, settings
-from lab.commands.publish import named_session
+from lab.commands.publish import named_session, reference
 from shared.access.visibility import held_until, is_public, last_day
 from shared.model import moment
 from shared.model.visibility import Visibility
@@ -224,9 +224,8 @@ def _session(client: Client, what: str) -> Holder | None:
             f"{what} is a session of {len(rows)} labs: write LAB/{what}, or its id."
         )
     (row,) = rows
-    name = f"{row['subject']}/{row['start_time'][:10]}/{int(row['number']):03d}"
     where = f"/sessions/{row['id']}"
-    return Holder("session", name, where, client.get(where))
+    return Holder("session", reference(row), where, client.get(where))
 
 
 _FINDERS = {

@@ -86,6 +86,12 @@ def named_session(client: Any, what: str) -> list[dict[str, Any]] | None:
     return list(_rows(client, number=int(named["number"]), **query))
 
 
+def reference(session: dict[str, Any]) -> str:
+    """Return ``SUBJECT/DATE/NUMBER`` of a session, by which `named_session` finds it."""
+    day = str(session["start_time"])[:10]
+    return f"{session['subject']}/{day}/{int(session['number']):03d}"
+
+
 def _rows(client: Any, **query: Any) -> Iterator[dict[str, Any]]:
     offset = 0
     while True:
@@ -110,7 +116,7 @@ def set_visibility(client: Any, what: str, change: dict[str, Any], how: _How) ->
     for session in find_sessions(client, what):
         line = {
             "session": session["id"],
-            "name": f"{session['subject']}/{session['start_time'][:10]}/{session['number']:03d}",
+            "name": reference(session),
             "done": not how.dry_run,
         }
         if not how.dry_run:

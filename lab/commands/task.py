@@ -94,6 +94,7 @@ def session_id(client: Any, what: str) -> str:
 def session_names(client: Any, rows: list[dict[str, Any]]) -> dict[str, str]:
     """Return lab, subject, day and number of the sessions of tasks, by the session's address."""
     from lab.client import RecordMissing
+    from lab.commands.publish import reference
 
     names = {}
     for address in list(dict.fromkeys(str(row["session"]) for row in rows))[:NAMED]:
@@ -101,10 +102,7 @@ def session_names(client: Any, rows: list[dict[str, Any]]) -> dict[str, str]:
             session = client.get(f"/sessions/{address.rpartition('/')[2]}")
         except RecordMissing:
             continue
-        day = str(session["start_time"])[:10]
-        names[address] = (
-            f"{session['lab']}/{session['subject']}/{day}/{int(session['number']):03d}"
-        )
+        names[address] = f"{session['lab']}/{reference(session)}"
     return names
 
 
