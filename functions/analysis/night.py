@@ -56,15 +56,15 @@ class Night:
         It begins after the mouse that the last night reached. That one's part comes a second time
         at the end, up to this mouse.
         """
-        name, parts = self._before.name, list(self._parts)
-        first = parts.index(self._before.part) if self._before.part in parts else 0
-        if self._before.part not in parts:
-            name = ""
-        yield parts[first], self._pace(parts[first], after=name)
-        for part in [*parts[first + 1 :], *parts[:first]]:
+        parts, begin = self._parts, self._before
+        if begin.part not in parts:  # no night was cut short, or its lab is gone
+            begin = Stopped(parts[0])
+        place = parts.index(begin.part)
+        yield begin.part, self._pace(begin.part, after=begin.name)
+        for part in (*parts[place + 1 :], *parts[:place]):
             yield part, self._pace(part)
-        if name:
-            yield parts[first], self._pace(parts[first], up_to=name)
+        if begin.name:
+            yield begin.part, self._pace(begin.part, up_to=begin.name)
 
     def _pace(self, part: str, after: str = "", up_to: str | None = None) -> Pace:
         """Return the pace of a part's names after one, and up to another."""

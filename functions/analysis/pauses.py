@@ -92,9 +92,8 @@ class Pauses:
     def __init__(self, memory: PauseMemory, clock: Callable[[], float] = time.time) -> None:
         self._memory = memory
         self._clock = clock
-        self._seen: PauseTimes | None = (
-            None  # what the build that may begin now need not read again
-        )
+        # Read by `put_off`, so that the build that may begin now need not read it again
+        self._seen: PauseTimes | None = None
 
     @contextmanager
     def build(self) -> Iterator[None]:

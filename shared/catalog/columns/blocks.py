@@ -313,11 +313,13 @@ class Runs:
         return (np.searchsorted(self.starts, rows, side="right") - 1).astype(np.uint32)
 
     def present(self, rows: Array) -> Array:
-        """Return the codes of some rows (numbers in order, or a mask): each once, in order."""
-        if rows.dtype != bool:
-            return np.flatnonzero(np.diff(np.searchsorted(rows, self.starts)))
+        """Return the codes of some rows, given in order: each once, in order."""
+        return np.flatnonzero(np.diff(np.searchsorted(rows, self.starts)))
+
+    def marked(self, mask: Array) -> Array:
+        """Return the codes of the rows of a mask: each once, in order."""
         used = np.flatnonzero(np.diff(self.starts))  # reduceat would take the row after none
-        return used[np.logical_or.reduceat(rows, self.starts[used])]
+        return used[np.logical_or.reduceat(mask, self.starts[used])]
 
     def through(self, lut: Array) -> Array:
         """Return for each row the entry of its code in a table of all codes."""

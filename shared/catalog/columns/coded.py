@@ -19,6 +19,7 @@ from shared.catalog.columns.column import (
     narrowest,
     value_key,
 )
+from shared.catalog.columns.found import Marked
 from shared.catalog.columns.keys import FEW, Keys
 from shared.catalog.listings import OnPart
 from shared.records.where import Where
@@ -223,24 +224,21 @@ class Coded:
             for value in map(values.__getitem__, self.codes[rows].tolist())
         ]
 
-    def distinct(self, rows: Array | None) -> Any:
-        """Return the set of the values of some rows (numbers in order, or a mask), or of all."""
+    def distinct(self, rows: Array | Marked | None) -> Any:
+        """Return the set of the values of some rows, given in order, or of all."""
         if rows is None:
             present: Array = np.arange(len(self.values))
-        elif isinstance(self.codes, Runs):
-            present = self.codes.present(rows)
+        elif not isinstance(self.codes, Runs):
+            codes = self.codes[np.asarray(rows)]
+            present = np.flatnonzero(np.bincount(codes, minlength=len(self.values)))
+        elif isinstance(rows, Marked):
+            present = self.codes.marked(rows.mask)
         else:
-            present = np.flatnonzero(np.bincount(self._codes_of(rows), minlength=len(self.values)))
+            present = self.codes.present(rows)
         if len(present) > FEW and self.all_texts():
             return Keys(self, present)
         values = self.values
         return {values[code] for code in present.tolist()}
-
-    def _codes_of(self, rows: Array) -> Array:
-        """Return the codes of some rows, given by their numbers or as a mask."""
-        marked = np.flatnonzero(rows) if rows.dtype == bool else rows
-        codes: Array = self.codes[marked]
-        return codes
 
     def needs(self, rows: Array | None) -> list[Need]:
         """See `Column`."""
@@ -323,10 +321,12 @@ class Lists(Coded):
         values = self.values
         return [list(values[code]) for code in self.codes[rows].tolist()]
 
-    def distinct(self, rows: Array | None) -> set[Any]:
+    def distinct(self, rows: Array | Marked | None) -> set[Any]:
         """Return the set of the values of some rows, or of all, one by one."""
-        used = range(len(self.values)) if rows is None else set(self._codes_of(rows).tolist())
         values = self.values
+        if rows is None:
+            return {item for value in values for item in value}
+        used = set(self.codes[np.asarray(rows)].tolist())
         return {item for code in used for item in values[code]}
 
     def ranks(self) -> Array:

@@ -214,14 +214,13 @@ class Columns:
         column = self.columns.get(name)
         if column is None:
             return set()
-        if len(rows) == self.n:
-            rows = Every(self.n)
-        if isinstance(column, Coded) and isinstance(rows, (Every, Marked)):
-            self._read([name], None)
-            return column.distinct(rows.mask if isinstance(rows, Marked) else None)
-        rows = np.asarray(rows)
-        self._read([name], rows)
-        return column.distinct(rows) if isinstance(column, Coded) else set(column.pick(rows))
+        if not isinstance(column, Coded):
+            rows = np.asarray(rows)
+            self._read([name], rows)
+            return set(column.pick(rows))
+        some = None if isinstance(rows, Every) or len(rows) == self.n else rows
+        self._read([name], None if isinstance(some, Marked) else some)
+        return column.distinct(some)
 
     def pick(self, rows: Found, fields: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return some rows as dictionaries with all or some fields."""
